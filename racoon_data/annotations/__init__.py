@@ -1,0 +1,1 @@
+"""Masks and findings from DICOM SEG, RTSTRUCT and structured reports, on the image grid."""

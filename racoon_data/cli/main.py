@@ -1,0 +1,117 @@
+"""The ``racoon`` command: lists its rooms, loads one when it is named."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from racoon_data import __version__, console
+from racoon_data.errors import ExitCode, RacoonError
+
+_COMMANDS_GROUP = "racoon.commands"
+
+# Name, module of the room and its line in the help; rooms load when named.
+ROOMS: dict[str, tuple[str, str]] = {
+    "init": ("racoon_data.cli.init", "Create a site folder with its settings."),
+    "run": ("racoon_data.cli.run", "Walk from a query to a dataset, as a study file says."),
+    "pacs": ("racoon_data.cli.pacs", "Query, retrieve from, push to and serve a PACS."),
+    "deid": ("racoon_data.cli.deid", "De-identify DICOM folders through the one door."),
+    "convert": ("racoon_data.cli.convert", "Turn DICOM series into NIfTI files."),
+    "annotations": ("racoon_data.cli.annotations", "List and read SEG, RTSTRUCT and structured reports."),
+    "labels": ("racoon_data.cli.labels", "Show a label schema and check what maps to it."),
+    "dataset": ("racoon_data.cli.dataset", "Show and check datasets."),
+    "qc": ("racoon_data.cli.qc", "Check quality and write the report."),
+    "schema": ("racoon_data.cli.schema", "List, show and validate against the JSON Schemas."),
+    "audit": ("racoon_data.cli.audit", "Verify the audit log."),
+    "plugins": ("racoon_data.cli.plugins", "List the installed plug-ins."),
+}
+
+
+class Rooms(TyperGroup):
+    """A group whose rooms are imported when named, so that help is instant."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name every room, ours first, then those of installed packages."""
+        return [*super().list_commands(ctx), *ROOMS, *(entry.name for entry in _extra_rooms())]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Load a room by name; while listing, stand in with its one line of help."""
+        if (own := super().get_command(ctx, cmd_name)) is not None:
+            return own
+        if ctx.params.get("_listing"):
+            return _stand_in(cmd_name)
+        return _load(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help without importing any room."""
+        ctx.params["_listing"] = True
+        super().format_help(ctx, formatter)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; turn our errors into a sentence, a remedy and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except RacoonError as error:
+            console.failure(error)
+            raise typer.Exit(int(error.exit_code)) from error
+        except KeyboardInterrupt as error:
+            console.talk("interrupted; the same command continues where it stopped")
+            raise typer.Exit(int(ExitCode.INTERRUPTED)) from error
+
+
+def _extra_rooms() -> list[Any]:
+    return sorted(entry_points(group=_COMMANDS_GROUP), key=lambda entry: entry.name)
+
+
+def _stand_in(name: str) -> Any:
+    help_line = ROOMS[name][1] if name in ROOMS else _EXTRA_HELP.get(name, "An installed extension.")
+    app_ = typer.Typer(help=help_line)
+    app_.command(name=name, help=help_line)(lambda: None)
+    return typer.main.get_command(app_)
+
+
+_EXTRA_HELP = {
+    "demo": "See the whole walk work on this machine, from PACS to federated model.",
+    "train": "Train locally, in ensembles or together, and compare.",
+}
+
+
+def _load(name: str) -> Any:
+    if name in ROOMS:
+        room = import_module(ROOMS[name][0]).app
+    else:
+        found = [entry for entry in _extra_rooms() if entry.name == name]
+        if not found:
+            return None
+        room = found[0].load()
+    command = typer.main.get_command(room)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=Rooms,
+    name="racoon",
+    help="From a hospital's PACS to a federated model. Example: racoon demo",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root() -> None:
+    """From a hospital's PACS to a federated model. Example: racoon demo."""
+
+
+@app.command()
+def version(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> None:
+    """Print the version. Example: racoon version --json."""
+    if as_json:
+        console.document({"racoon": __version__})
+    else:
+        console.result(__version__)

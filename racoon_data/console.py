@@ -1,0 +1,107 @@
+"""The only printer: results to stdout, talk and progress to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from racoon_data.errors import RacoonError
+from racoon_data.events import Event, OnEvent
+
+
+def talk(message: str) -> None:
+    """Say something to the person, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def result(text: str) -> None:
+    """Print a line of the result, on stdout."""
+    print(text, flush=True)
+
+
+def document(value: Any) -> None:
+    """Print one JSON document, on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str), flush=True)
+
+
+def line(value: Any) -> None:
+    """Print one JSON line of a stream, on stdout."""
+    print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
+    """Print a table, on stdout: drawn in a terminal, plain columns elsewhere."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title or None, title_justify="left", box=None if not sys.stdout.isatty() else _box())
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(str(cell) for cell in row))
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, highlight=False).print(drawn)
+
+
+def _box() -> Any:
+    from rich import box
+
+    return box.SIMPLE_HEAD
+
+
+def failure(error: RacoonError) -> None:
+    """Print an error with its code and remedy, on stderr."""
+    talk(f"error: {error} ({error.code})")
+    if error.hint:
+        talk(f"  what helps: {error.hint}")
+
+
+@contextmanager
+def progress(*, as_json: bool = False, every_s: float = 2.0) -> Iterator[OnEvent]:
+    """Listen to events and show them: a line that moves in a terminal, plain lines elsewhere.
+
+    Args:
+        as_json: Write JSON lines on stderr instead.
+        every_s: Shortest time between two plain lines of the same kind.
+    """
+    if as_json:
+        yield lambda event: talk(json.dumps({"event": event.kind, **asdict(event)}))
+    elif sys.stderr.isatty():
+        with _drawn() as listener:
+            yield listener
+    else:
+        yield _plain(every_s)
+
+
+def _plain(every_s: float) -> OnEvent:
+    last: dict[str, float] = {}
+
+    def listen(event: Event) -> None:
+        is_last = event.total is not None and event.done >= event.total
+        if is_last or time.monotonic() - last.get(event.kind, -every_s) >= every_s:
+            last[event.kind] = time.monotonic()
+            talk(f"{event.kind}: {event.done}/{event.total or '?'} {event.ref}".rstrip())
+
+    return listen
+
+
+@contextmanager
+def _drawn() -> Iterator[OnEvent]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, Any] = {}
+
+        def listen(event: Event) -> None:
+            if event.kind not in tasks:
+                tasks[event.kind] = bars.add_task(event.kind, total=event.total)
+            bars.update(tasks[event.kind], completed=event.done, total=event.total)
+
+        yield listen

@@ -1,0 +1,1 @@
+"""Files we write: NIfTI, sidecars, checksums, and writes that are whole or absent."""

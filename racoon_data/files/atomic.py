@@ -1,0 +1,79 @@
+"""Writes that are whole or absent: a temporary name, then a rename."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from racoon_data.errors import DiskFullError
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Turn "no space left" into an error a person understands.
+
+    Raises:
+        DiskFullError: The disk or quota is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise DiskFullError(f"the disk is full while writing {what}", hint="free space and run again") from error
+        raise
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` and rename it there when the block succeeds.
+
+    The temporary file is removed when the block fails, so what exists under ``path`` is whole.
+
+    Raises:
+        DiskFullError: The disk is full; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name[:80]}.{os.getpid()}.partial")
+    try:
+        with storage_errors(path.name):
+            yield partial
+            os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write bytes whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write JSON whole or not at all: keys in given order, two spaces, a final newline."""
+    write_text(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        update: Callable[[bytes], None] = digest.update
+        while chunk := stream.read(_CHUNK):
+            update(chunk)
+    return digest.hexdigest()

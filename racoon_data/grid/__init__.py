@@ -1,0 +1,1 @@
+"""Voxel grids: place on a grid, resample, reorient, connected components."""

@@ -1,0 +1,1 @@
+"""Case rules, label mapping, recipe and fusion: many habits to one dataset."""

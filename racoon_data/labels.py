@@ -1,0 +1,200 @@
+"""What a mask means: coded concepts, segments, annotations, findings and the label schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from racoon_data.geometry import Geometry
+from racoon_data.refs import InstanceRef, SeriesRef
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CodedConcept:
+    """A code of a coding scheme; equality is by value and scheme, the meaning is for people.
+
+    Attributes:
+        value: Code value, such as ``36117008``.
+        scheme: Coding scheme designator, such as ``SCT``, ``SRT`` or ``DCM``.
+        meaning: Words for it.
+    """
+
+    value: str
+    scheme: str
+    meaning: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Scheme and value: what two concepts are compared by."""
+        return (self.scheme, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One thing that was outlined, in the words of the tool that outlined it.
+
+    Attributes:
+        number: Segment or ROI number in its file.
+        name: Segment label or ROI name.
+        category: Property category (first of the 5-tuple).
+        type: Property type, with ``type_modifier``.
+        region: Anatomic region, with ``region_modifier``.
+        algorithm: ``MANUAL``, ``SEMIAUTOMATIC``, ``AUTOMATIC`` or empty.
+        tracking_uid: Identity of the lesion over time.
+    """
+
+    number: int
+    name: str
+    category: CodedConcept | None = None
+    type: CodedConcept | None = None
+    type_modifier: CodedConcept | None = None
+    region: CodedConcept | None = None
+    region_modifier: CodedConcept | None = None
+    algorithm: str = ""
+    tracking_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentMask:
+    """A segment and the voxels it covers, indexed ``[k, j, i]`` on the image grid."""
+
+    segment: Segment
+    mask: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One measurement or evaluation of a report: one row of ``findings.csv``.
+
+    Attributes:
+        source: The report instance.
+        tracking_uid: Identity of the lesion over time, empty where not tracked.
+        tracking_id: Human-readable lesion identity, empty where absent.
+        concept: What was measured or judged (the quantity or the question).
+        finding: What it was found on, such as a coded lesion type.
+        site: Anatomic site.
+        laterality: Side.
+        value: Number as written, or the coded answer's meaning.
+        unit: UCUM unit, empty for evaluations.
+        answer: The coded answer of an evaluation.
+        reader: Pseudonymous observer.
+        time_point: Time point as written.
+        referenced_sops: Instances the finding points at.
+    """
+
+    source: InstanceRef
+    concept: CodedConcept
+    value: str = ""
+    unit: str = ""
+    finding: CodedConcept | None = None
+    site: CodedConcept | None = None
+    laterality: CodedConcept | None = None
+    answer: CodedConcept | None = None
+    tracking_uid: str = ""
+    tracking_id: str = ""
+    reader: str = ""
+    time_point: str = ""
+    referenced_sops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotation:
+    """What one annotation file says about one image series.
+
+    Attributes:
+        source: The annotation instance.
+        kind: ``seg``, ``rtstruct`` or ``sr``.
+        image: The series it lies on; ``None`` for a report without one.
+        geometry: The grid of the masks (the image's own grid); ``None`` without masks.
+        masks: Outlined segments on that grid.
+        findings: Rows of a report.
+        reader: Pseudonymous annotator.
+        notes: What was repaired or dropped while reading, as sentences without patient values.
+    """
+
+    source: InstanceRef
+    kind: str
+    image: SeriesRef | None
+    geometry: Geometry | None = None
+    masks: tuple[SegmentMask, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    reader: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One target label.
+
+    Attributes:
+        value: Voxel value, 1 to 254; 0 is background and 255 means ignore.
+        name: Short name, such as ``consolidation``.
+        codes: Concepts that mean this label when they stand as property type.
+        synonyms: Names that mean it where no code does (compared without case).
+        priority: Where labels overlap the higher one wins.
+    """
+
+    value: int
+    name: str
+    codes: tuple[CodedConcept, ...] = ()
+    synonyms: tuple[str, ...] = ()
+    priority: int = 0
+
+
+BACKGROUND = 0
+IGNORE = 255
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSchema:
+    """The one label language of a dataset.
+
+    Attributes:
+        name: Name of the schema.
+        version: Version of the schema.
+        labels: Target labels, values unique.
+    """
+
+    name: str
+    version: str
+    labels: tuple[Label, ...]
+
+    def by_name(self, name: str) -> Label:
+        """Find a label by its name.
+
+        Raises:
+            KeyError: No label has this name.
+        """
+        return {label.name: label for label in self.labels}[name]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelMap:
+    """One voxel, one label.
+
+    Attributes:
+        array: uint8 values indexed ``[k, j, i]``.
+        geometry: The grid.
+        annotated: Names of the labels that were looked for here; a label that is not among them
+            is *not annotated*, which differs from absent.
+        overwritten: Voxels claimed by several labels, per losing label name.
+    """
+
+    array: npt.NDArray[np.uint8]
+    geometry: Geometry
+    annotated: tuple[str, ...] = ()
+    overwritten: tuple[tuple[str, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.geometry.array_shape:
+            raise ValueError(f"array {self.array.shape} is not on grid {self.geometry.array_shape}")
+
+
+def as_mask(array: npt.NDArray[Any]) -> Mask:
+    """Turn any array into a contiguous boolean mask (nonzero is inside)."""
+    return np.ascontiguousarray(array != 0)

@@ -1,0 +1,1 @@
+"""Query and retrieve: find, retrieve, push, and an embedded PACS."""

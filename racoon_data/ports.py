@@ -1,0 +1,76 @@
+"""What a plug-in must offer: the protocols of sources, annotation readers, exporters, aggregators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from racoon_data.events import OnEvent
+from racoon_data.geometry import Geometry
+from racoon_data.labels import Annotation
+from racoon_data.refs import InstanceRef, Match, Query, SeriesRef
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A place studies come from (entry-point group ``racoon.sources``)."""
+
+    def find(self, query: Query) -> Iterable[Match]:
+        """Answer a query."""
+        ...
+
+
+@runtime_checkable
+class AnnotationReader(Protocol):
+    """Reads one kind of annotation file (entry-point group ``racoon.annotation_readers``)."""
+
+    sop_classes: frozenset[str]
+
+    def read(
+        self,
+        path: Path,
+        *,
+        source: InstanceRef,
+        image: SeriesRef | None,
+        geometry: Geometry | None,
+        sop_uids: Sequence[str],
+    ) -> Annotation:
+        """Read a file onto an image grid.
+
+        Args:
+            path: The annotation file.
+            source: Its reference.
+            image: The series it is to lie on, ``None`` for a report without images here.
+            geometry: That series' grid, slices in ascending k.
+            sop_uids: SOPInstanceUID of every slice of the grid, in order of k.
+        """
+        ...
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """Writes a further view of a dataset (entry-point group ``racoon.exporters``)."""
+
+    def export(self, dataset: Path) -> Path:
+        """Write the view inside the dataset folder and return its file."""
+        ...
+
+
+@runtime_checkable
+class Aggregator(Protocol):
+    """Runs a federation (entry-point group ``racoon.aggregators``)."""
+
+    def run(self, job: Mapping[str, Any], *, datasets: Mapping[str, Path], out: Path, on_event: OnEvent) -> Path:
+        """Train together.
+
+        Args:
+            job: Federation job (``schemas/federation-job``).
+            datasets: Dataset folder by site alias.
+            out: Folder for the result.
+            on_event: Listener for rounds.
+
+        Returns:
+            The global model (safetensors).
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Checks on cases and the report people look at."""

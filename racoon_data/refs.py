@@ -1,0 +1,98 @@
+"""Names of things on the walk: references to studies, series, instances, cases, and what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+Attributes = Mapping[str, str]
+_NONE: Attributes = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StudyRef:
+    """One study, by its StudyInstanceUID."""
+
+    study_uid: str
+
+    def __str__(self) -> str:
+        return f"study {self.study_uid}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SeriesRef:
+    """One series of a study."""
+
+    study_uid: str
+    series_uid: str
+
+    def __str__(self) -> str:
+        return f"series {self.series_uid}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class InstanceRef:
+    """One SOP instance of a series."""
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+
+    @property
+    def series(self) -> SeriesRef:
+        """The series this instance belongs to."""
+        return SeriesRef(self.study_uid, self.series_uid)
+
+    def __str__(self) -> str:
+        return f"instance {self.sop_uid}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CaseRef:
+    """One case of a dataset."""
+
+    case_id: str
+
+    def __str__(self) -> str:
+        return f"case {self.case_id}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FileRef:
+    """One file, by its path relative to the folder it came in."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"file {self.name}"
+
+
+Ref = StudyRef | SeriesRef | InstanceRef | CaseRef | FileRef
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to ask a PACS for.
+
+    Attributes:
+        level: ``PATIENT``, ``STUDY``, ``SERIES`` or ``IMAGE``.
+        filters: DICOM keyword to matching value, with the standard's wildcards and ranges
+            (``{"ModalitiesInStudy": "CT", "StudyDate": "20200101-20201231"}``).
+    """
+
+    level: str = "STUDY"
+    filters: Attributes = field(default_factory=lambda: _NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One answer to a query.
+
+    Attributes:
+        ref: What was found: study, series or instance.
+        attributes: DICOM keyword to value as text; multiple values joined by a backslash.
+    """
+
+    ref: StudyRef | SeriesRef | InstanceRef
+    attributes: Attributes = field(default_factory=lambda: _NONE)

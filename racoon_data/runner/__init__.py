@@ -1,0 +1,1 @@
+"""Many items to many outcomes: the one place that catches errors."""

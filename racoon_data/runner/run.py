@@ -1,0 +1,95 @@
+"""Many items to many outcomes: serial, local workers or a Dask scheduler; the one place that catches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from racoon_data.errors import RacoonError, StorageError
+from racoon_data.events import Event, OnEvent, ignore
+from racoon_data.outcomes import Outcome, Status, outcome_of
+from racoon_data.refs import Ref
+
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[Value]):
+    """One item's end and, when done, its value."""
+
+    outcome: Outcome
+    value: Value | None = None
+
+
+def run_items(
+    step: str,
+    items: Sequence[tuple[Ref, Item]],
+    work: Callable[[Item], Value],
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    on_event: OnEvent = ignore,
+) -> Iterator[Result[Value]]:
+    """Do the same work on many items; one bad item never stops the others.
+
+    Args:
+        step: The verb, used as event kind and as ``Outcome.step``.
+        items: Reference and argument of each item.
+        work: A function of one argument; with workers it must be importable by name.
+        workers: Local worker processes; 1 runs in this process.
+        scheduler: Address of a Dask scheduler to use instead.
+        on_event: Listener.
+
+    Yields:
+        One result per item, in the order of ``items``.
+
+    Raises:
+        StorageError: The disk is full or locked: going on would lose every further item.
+    """
+    attempt = partial(_attempt, step, work)
+    parallel = scheduler is not None or (workers > 1 and len(items) > 1)
+    results = _on_dask(attempt, items, workers, scheduler) if parallel else map(attempt, items)
+    for done, outcome in enumerate(results, start=1):
+        on_event(Event(step, str(outcome.outcome.ref), done, len(items)))
+        yield outcome
+
+
+def _attempt(step: str, work: Callable[[Item], Value], item: tuple[Ref, Item]) -> Result[Value]:
+    ref, argument = item
+    try:
+        return Result(Outcome(ref, step), work(argument))
+    except StorageError:
+        raise
+    except RacoonError as error:
+        return Result(outcome_of(error, ref=ref, step=step))
+    except Exception as error:
+        logger.exception("unexpected %s at %s on %s", type(error).__name__, step, ref)
+        message = f"unexpected {type(error).__name__}"
+        return Result(Outcome(ref, step, Status.FAILED, "racoon.error", message, "report it with the log"))
+
+
+def _on_dask(
+    attempt: Callable[[tuple[Ref, Item]], Result[Value]],
+    items: Sequence[tuple[Ref, Item]],
+    workers: int,
+    scheduler: str | None,
+) -> Iterator[Result[Value]]:
+    from dask.distributed import Client, LocalCluster
+
+    cluster = None
+    if scheduler is None:
+        cluster = LocalCluster(
+            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=40
+        )
+    try:
+        with Client(cluster or scheduler) as client:
+            yield from client.gather([client.submit(attempt, item, pure=False) for item in items])
+    finally:
+        if cluster is not None:
+            cluster.close()

@@ -1,0 +1,120 @@
+"""Settings people write: ``racoon.toml`` of a site and the study file of a walk."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from racoon_data.errors import SettingsError
+
+
+class Frozen(BaseModel):
+    """A settings table: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")]
+
+
+class NodeSettings(Frozen):
+    """One DICOM peer."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 104
+    ae_title: AeTitle = "PACS"
+    calling_ae_title: AeTitle = "RACOON"
+    timeout_s: Annotated[float, Field(gt=0)] = 30.0
+
+
+class SiteTable(Frozen):
+    """Who this site is."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+    workers: Annotated[int, Field(ge=1)] = 1
+
+
+class SiteSettings(Frozen):
+    """The whole of ``racoon.toml``."""
+
+    site: SiteTable
+    nodes: dict[str, NodeSettings] = Field(default_factory=dict)
+
+
+class QuerySettings(Frozen):
+    """What to ask the PACS for: DICOM keyword to matching value."""
+
+    node: str = "pacs"
+    filters: dict[str, str] = Field(default_factory=dict)
+
+
+class ChannelSettings(Frozen):
+    """Which series may become one channel; see ``ChannelRule``."""
+
+    name: str
+    modality: str = ""
+    description: str = ""
+    kernel: str = ""
+    min_slices: Annotated[int, Field(ge=1)] = 3
+    max_thickness_mm: float | None = None
+    contrast: bool | None = None
+    prefer: tuple[Literal["annotated", "thinnest", "most_slices"], ...] = ("annotated",)
+
+
+class CaseSettings(Frozen):
+    """How studies become cases; see ``CaseRule``."""
+
+    per: Literal["study", "annotated-series"] = "study"
+    labels_required: bool = True
+
+
+class LabelSettings(Frozen):
+    """The label language, and which of its labels this site annotates.
+
+    ``annotated`` empty means all. A label that is not listed is *not annotated* here, which
+    differs from absent.
+    """
+
+    schema_file: str
+    annotated: tuple[str, ...] = ()
+
+
+class StudySettings(Frozen):
+    """A study file: one walk from query to dataset."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
+    query: QuerySettings = QuerySettings()
+    case: CaseSettings = CaseSettings()
+    channels: Annotated[tuple[ChannelSettings, ...], Field(min_length=1)]
+    labels: LabelSettings
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.25
+
+
+Table = TypeVar("Table", bound=BaseModel)
+
+
+def load_toml(path: Path, table: type[Table]) -> Table:
+    """Read a TOML file into a settings table.
+
+    Args:
+        path: File to read.
+        table: Model it must fit.
+
+    Raises:
+        SettingsError: The file is missing, is no TOML or does not fit; the message names the key.
+    """
+    try:
+        return table.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path} does not exist", hint="name an existing file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not TOML: {error}", hint="mend the syntax") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        hint = "compare with the example in schemas/"
+        raise SettingsError(f"{path}: {key}: {first['msg']}", hint=hint) from error

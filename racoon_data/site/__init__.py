@@ -1,0 +1,1 @@
+"""The site folder: paths, ledger, audit chain and lock."""

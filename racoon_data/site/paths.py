@@ -1,0 +1,111 @@
+"""The site folder: where everything of one hospital lies, and how commands find it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from racoon_data.errors import SettingsError
+from racoon_data.files.atomic import write_text
+from racoon_data.settings import SiteSettings, load_toml
+
+SETTINGS_NAME = "racoon.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One hospital's folder.
+
+    Attributes:
+        root: The folder that holds ``racoon.toml``.
+        settings: What it says.
+    """
+
+    root: Path
+    settings: SiteSettings
+
+    @property
+    def vault(self) -> Path:
+        """Key and re-identification table; readable by the owner alone."""
+        return self.root / "vault"
+
+    @property
+    def spool(self) -> Path:
+        """Identified studies as they arrived."""
+        return self.root / "spool"
+
+    @property
+    def quarantine(self) -> Path:
+        """Objects that wait for a person's decision."""
+        return self.root / "quarantine"
+
+    @property
+    def work(self) -> Path:
+        """De-identified studies."""
+        return self.root / "work"
+
+    @property
+    def datasets(self) -> Path:
+        """Datasets by name."""
+        return self.root / "datasets"
+
+    @property
+    def runs(self) -> Path:
+        """Accounts of finished walks."""
+        return self.root / "runs"
+
+    @property
+    def federation(self) -> Path:
+        """State of federated jobs by name."""
+        return self.root / "federation"
+
+    @property
+    def ledger(self) -> Path:
+        """SQLite file that remembers every instance and case."""
+        return self.root / "ledger.sqlite"
+
+    @property
+    def audit(self) -> Path:
+        """Append-only log with a hash chain."""
+        return self.root / "audit.jsonl"
+
+
+def open_site(root: Path) -> Site:
+    """Open the site in a folder.
+
+    Raises:
+        SettingsError: The folder has no ``racoon.toml`` or it is wrong.
+    """
+    return Site(root, load_toml(root / SETTINGS_NAME, SiteSettings))
+
+
+def find_site(start: Path) -> Site:
+    """Find a site like git finds a repository: in ``start`` or the nearest folder above.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    for candidate in (start.resolve(), *start.resolve().parents):
+        if (candidate / SETTINGS_NAME).is_file():
+            return open_site(candidate)
+    raise SettingsError("this folder is not inside a site", hint="run racoon init, or name one with --site")
+
+
+def create_site(root: Path, settings_toml: str) -> Site:
+    """Lay out a new site folder.
+
+    Args:
+        root: Folder to create; it must not be a site already.
+        settings_toml: Text of its ``racoon.toml``.
+
+    Raises:
+        SettingsError: A site is there already, or the settings are wrong.
+    """
+    if (root / SETTINGS_NAME).exists():
+        raise SettingsError(f"{root} is a site already", hint="choose another folder")
+    write_text(root / SETTINGS_NAME, settings_toml)
+    site = open_site(root)
+    for folder in (site.vault, site.spool, site.quarantine, site.work, site.datasets, site.runs):
+        folder.mkdir(parents=True, exist_ok=True)
+    site.vault.chmod(0o700)
+    return site

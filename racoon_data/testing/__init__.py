@@ -1,0 +1,1 @@
+"""Synthetic DICOM makers, phantoms with known truth, and contract tests for plug-ins."""

@@ -1,0 +1,1 @@
+"""Training on racoon datasets: local, ensemble, pooled and federated, and an honest comparison."""

@@ -1,0 +1,1 @@
+"""What federated learning is compared with: local, ensemble and pooled training."""

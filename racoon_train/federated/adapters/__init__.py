@@ -1,0 +1,1 @@
+"""Thin, version-pinned layers over federation engines."""
