@@ -1,5 +1,7 @@
 """Grids compare by where their voxels lie."""
 
+import numpy as np
+
 from racoon_data.geometry import Geometry, as_affine
 
 AFFINE = as_affine([[0.8, 0, 0, -100], [0, 0.8, 0, -90], [0, 0, 5, 20], [0, 0, 0, 1]])
@@ -8,7 +10,7 @@ AFFINE = as_affine([[0.8, 0, 0, -100], [0, 0.8, 0, -90], [0, 0, 5, 20], [0, 0, 0
 def test_a_shifted_grid_is_another_grid():
     """The same shape with another origin is not the same grid."""
     grid = Geometry((10, 12, 3), AFFINE, "1.2.3")
-    moved = as_affine(grid.matrix + [[0, 0, 0, 1], [0] * 4, [0] * 4, [0] * 4])
+    moved = as_affine(grid.matrix + np.diag([0.0, 0, 0, 1])[[3, 0, 1, 2]])
 
     assert not grid.same_grid(Geometry(grid.shape, moved, "1.2.3"), tol_mm=0.5)
     assert grid.same_grid(Geometry(grid.shape, moved, "1.2.3"), tol_mm=1.0)
