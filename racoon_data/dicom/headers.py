@@ -29,7 +29,7 @@ _PARSER_ERRORS = (
     AttributeError,
     IndexError,
     EOFError,
-    NotImplementedError,
+    RuntimeError,
     OverflowError,
 )
 

@@ -1,3 +1,5 @@
+"""The guard and tolerant reading: strange but honest files pass, damaged and hostile ones do not."""
+
 import struct
 import zlib
 from pathlib import Path
