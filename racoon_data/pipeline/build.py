@@ -1,0 +1,115 @@
+"""One proposed case to files on disk: read, stack, map, harmonize, check, write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from racoon_data.annotations.read import read_annotation
+from racoon_data.cases import Case, Channel, QcIssue, Severity
+from racoon_data.dataset.writer import CaseRecord, write_case
+from racoon_data.dicom.series import Series
+from racoon_data.dicom.stacking import stack
+from racoon_data.errors import NoAnnotationError, QualityError, about
+from racoon_data.files.sidecar import software
+from racoon_data.geometry import Geometry
+from racoon_data.harmonize.harmonize import harmonize
+from racoon_data.harmonize.label_mapping import Mapped, map_annotations
+from racoon_data.harmonize.recipe import Recipe
+from racoon_data.labels import Annotation, LabelSchema
+from racoon_data.pipeline.propose import CaseItem
+from racoon_data.qc.checks import check_case
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is the same for every case of a dataset.
+
+    Attributes:
+        root: Dataset folder to write into.
+        recipe: How images and labels are harmonized.
+        schema: The label language.
+        annotated: Labels this site annotates.
+        labels_required: Refuse a case without a usable mask.
+        splits: ``train`` or ``test`` by patient.
+    """
+
+    root: Path
+    recipe: Recipe
+    schema: LabelSchema
+    annotated: tuple[str, ...]
+    labels_required: bool
+    splits: dict[str, str]
+
+    def fingerprint(self, item: CaseItem) -> str:
+        """Hash everything the files of a case depend on: its sources, the order and the software."""
+        names = [label.name for label in self.schema.labels]
+        facts = [
+            item.ref.case_id,
+            sorted(item.sop_uids),
+            [name for name, _ in item.channels],
+            self.recipe.sha256,
+            [self.schema.name, self.schema.version, names],
+            [self.annotated, self.labels_required, self.splits[item.patient], item.relative_day],
+            software(),
+        ]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A case on disk and what its checks said."""
+
+    record: CaseRecord
+    issues: tuple[QcIssue, ...]
+
+
+def build_case(item: CaseItem, *, order: Order) -> Built:
+    """Build and write one case.
+
+    Raises:
+        RacoonError: The case cannot be built; nothing of it is left in the dataset.
+    """
+    with about(item.ref):
+        case = harmonize(read_case(item, order), order.recipe)
+        issues = check_case(case, order.schema)
+        failed = [issue for issue in issues if issue.severity is Severity.FAIL]
+        if failed:
+            raise QualityError(f"{failed[0].code}: {failed[0].message}", hint=failed[0].fix)
+        return Built(write_case(case, order.root, split=order.splits[item.patient]), issues)
+
+
+def read_case(item: CaseItem, order: Order) -> Case:
+    """Stack the channels of a case and read its annotations onto the first channel's grid."""
+    channels = tuple(_channel(name, series) for name, series in item.channels)
+    grid = channels[0].volume.geometry
+    annotations = tuple(read_annotation(pair, grid if pair.series else None) for pair in item.links)
+    mapped = _labels(annotations, order, grid)
+    return Case(
+        ref=item.ref,
+        patient=item.patient,
+        channels=channels,
+        label_map=mapped.label_map,
+        annotations=tuple(one for one in annotations if one.masks),
+        findings=tuple(finding for one in annotations for finding in one.findings),
+        relative_day=item.relative_day,
+        sources=tuple(one.source for one in annotations),
+        unmapped=mapped.unmapped,
+        steps=tuple({"step": "read", "source": one.source.sop_uid, "note": note} for one in annotations for note in one.notes),
+    )
+
+
+def _channel(name: str, series: Series) -> Channel:
+    with about(series.ref):
+        return Channel(name, stack(series), series.ref, series.acquisition, series.sop_uids)
+
+
+def _labels(annotations: Sequence[Annotation], order: Order, grid: Geometry) -> Mapped:
+    with_masks = tuple(one for one in annotations if one.masks)
+    mapped = map_annotations(with_masks, order.schema, geometry=grid, annotated=order.annotated)
+    if order.labels_required and not with_masks:
+        raise NoAnnotationError("no segmentation lies on the chosen series", hint="annotate it, or set case.labels_required = false")
+    return mapped
