@@ -60,6 +60,11 @@ class Account:
     stages: tuple[Stage, ...]
 
     @property
+    def cases_used(self) -> int:
+        """How many cases are in the dataset."""
+        return self.stages[-1].counts.done
+
+    @property
     def outcomes(self) -> tuple[Outcome, ...]:
         """Every outcome of every stage."""
         return tuple(outcome for stage in self.stages for outcome in stage.outcomes)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from racoon_data.annotations.read import read_annotation
 from racoon_data.cases import Case, Channel, QcIssue, Severity
-from racoon_data.dataset.writer import CaseRecord, write_case
+from racoon_data.dataset.writer import write_case
 from racoon_data.dicom.series import Series
 from racoon_data.dicom.stacking import stack
 from racoon_data.errors import NoAnnotationError, QualityError, about
+from racoon_data.files.manifest import CaseRecord, Split
 from racoon_data.files.sidecar import software
 from racoon_data.geometry import Geometry
 from racoon_data.harmonize.harmonize import harmonize
@@ -22,6 +24,7 @@ from racoon_data.harmonize.recipe import Recipe
 from racoon_data.labels import Annotation, LabelSchema
 from racoon_data.pipeline.propose import CaseItem
 from racoon_data.qc.checks import check_case
+from racoon_data.refs import CaseRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Order:
         annotated: Labels this site annotates.
         labels_required: Refuse a case without a usable mask.
         splits: ``train`` or ``test`` by patient.
+        folds: Cross-validation fold by patient.
     """
 
     root: Path
@@ -42,7 +46,8 @@ class Order:
     schema: LabelSchema
     annotated: tuple[str, ...]
     labels_required: bool
-    splits: dict[str, str]
+    splits: dict[str, Split]
+    folds: dict[str, int]
 
     def fingerprint(self, item: CaseItem) -> str:
         """Hash everything the files of a case depend on: its sources, the order and the software."""
@@ -53,7 +58,7 @@ class Order:
             [name for name, _ in item.channels],
             self.recipe.sha256,
             [self.schema.name, self.schema.version, names],
-            [self.annotated, self.labels_required, self.splits[item.patient], item.relative_day],
+            [self.annotated, self.labels_required, self.splits[item.patient], self.folds[item.patient], item.relative_day],
             software(),
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -65,6 +70,19 @@ class Built:
 
     record: CaseRecord
     issues: tuple[QcIssue, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what the ledger remembers of a built case."""
+        return {"record": self.record.model_dump(mode="json"), "issues": [issue.to_json() for issue in self.issues]}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Recall a built case."""
+        issues = tuple(
+            QcIssue(row["code"], Severity(row["severity"]), CaseRef(row["case"]), row["message"], row["fix"])
+            for row in document["issues"]
+        )
+        return cls(CaseRecord.model_validate(document["record"]), issues)
 
 
 def build_case(item: CaseItem, *, order: Order) -> Built:
@@ -79,7 +97,8 @@ def build_case(item: CaseItem, *, order: Order) -> Built:
         failed = [issue for issue in issues if issue.severity is Severity.FAIL]
         if failed:
             raise QualityError(f"{failed[0].code}: {failed[0].message}", hint=failed[0].fix)
-        return Built(write_case(case, order.root, split=order.splits[item.patient]), issues)
+        split, fold = order.splits[item.patient], order.folds[item.patient]
+        return Built(write_case(case, order.root, schema=order.schema, split=split, fold=fold), issues)
 
 
 def read_case(item: CaseItem, order: Order) -> Case:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from racoon_data.dataset.splits import split_patients
+from racoon_data.dataset.splits import fold_of, split_patients
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.vault import load_key
 from racoon_data.events import OnEvent, ignore
@@ -47,12 +47,13 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
         proposal = propose(arrived, work=site.work, rule=plan.rule, site_name=site.settings.site.name)
         with Staging(site.datasets / plan.name) as staging:
             order = _order(plan, proposal, staging, key)
-            ends = _build(proposal.items, order, staging=staging, ledger=ledger, on_event=on_event)
+            ends = _build(plan, proposal.items, order=order, staging=staging, ledger=ledger, on_event=on_event)
             fates = instance_fates(arrived, proposal, [(item, end.outcome) for item, end in ends], work=site.work)
             cases = (*arrived.incomplete, *proposal.refused, *(end.outcome for _, end in ends))
             account = Account(staging.final, (Stage("instances", fates), Stage("cases", cases)))
             built = [end.value for _, end in ends if end.value is not None]
-            finish_dataset(plan, staging, built=built, account=account)
+            if built:
+                finish_dataset(plan, staging, built=built, account=account)
         account.write(site.runs / f"{plan.name}.json")
     return account
 
@@ -66,23 +67,25 @@ def _order(plan: Plan, proposal: Proposal, staging: Staging, key: bytes) -> Orde
         annotated=plan.annotated,
         labels_required=plan.rule.labels_required,
         splits=split_patients(patients, key=key, test_fraction=plan.test_fraction),
+        folds={patient: fold_of(patient, key=key) for patient in patients},
     )
 
 
 def _build(
-    items: tuple[CaseItem, ...], order: Order, *, staging: Staging, ledger: Ledger, on_event: OnEvent
+    plan: Plan, items: tuple[CaseItem, ...], *, order: Order, staging: Staging, ledger: Ledger, on_event: OnEvent
 ) -> list[tuple[CaseItem, Result[Built]]]:
     """Build every case that is not there already, and remember it."""
-    ends: dict[CaseItem, Result[Built]] = {}
+    ends: dict[str, Result[Built]] = {}
     for item in items:
         document = ledger.recall("build", item.ref.case_id, order.fingerprint(item))
         if document and staging.reuse(document["record"]["sha256"]):
-            ends[item] = Result(Outcome(item.ref, "build"), Built.from_json(document))
-    todo = [item for item in items if item not in ends]
+            ends[item.ref.case_id] = Result(Outcome(item.ref, "build"), Built.from_json(document))
+    todo = [item for item in items if item.ref.case_id not in ends]
     work = partial(build_case, order=order)
-    results = run_items("build", [(item.ref, item) for item in todo], work, workers=order.workers, on_event=on_event)
+    workers = plan.site.settings.site.workers
+    results = run_items("build", [(item.ref, item) for item in todo], work, workers=workers, on_event=on_event)
     for item, result in zip(todo, results, strict=True):
-        ends[item] = result
+        ends[item.ref.case_id] = result
         if result.value is not None:
             ledger.remember("build", item.ref.case_id, order.fingerprint(item), result.value.to_json())
-    return [(item, ends[item]) for item in items]
+    return [(item, ends[item.ref.case_id]) for item in items]
