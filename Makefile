@@ -1,0 +1,49 @@
+# One environment in .venv, nothing global. `make demo` and `make test` are all a newcomer types.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TORCH := $(shell grep '^torch==' constraints.txt)
+
+# Without a GPU the CPU build is preferred where its index can be reached: the default build brings gigabytes of CUDA.
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
+CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
+
+.PHONY: demo test check bench schemas docs clean help
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+demo: $(READY) ## See the whole walk, from PACS to federated model
+	$(BIN)/racoon demo $(DEMO)
+
+test: $(READY) ## Run every test
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(READY) ## Style, types, import contracts and the house test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/house
+
+bench: $(READY) ## Run the benchmarks and print their ratios
+	$(BIN)/python benchmarks/help_time.py
+
+schemas: $(READY) ## Write the schemas that are generated from models
+	$(BIN)/python -m tests.schemas.write
+
+docs: $(READY) ## Write the generated pages of docs/
+	$(BIN)/python -m tests.docs.write
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] < (3, 14) else "racoon needs Python 3.11 to 3.13: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(TORCH) $$($(CPU_INDEX_OPTION))
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[flower,dev]'
+	touch $(READY)

@@ -1,0 +1,76 @@
+"""Writes the generated pages of ``docs/``: error codes and the command reference."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperGroup
+from typer.main import get_command
+
+import racoon_data
+import racoon_train
+from racoon_data.cli.main import app
+from racoon_data.errors import RacoonError
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def _kinds(root: type[RacoonError]) -> Iterator[type[RacoonError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _kinds(child)
+
+
+def errors_page() -> str:
+    """One section for every error code: what it means, how a command exits, what becomes of the item."""
+    for package in (racoon_data, racoon_train):
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if "errors" in module.name:
+                importlib.import_module(module.name)
+    sections = [
+        "# Error codes",
+        "",
+        "Every message carries a code and, where one is known, what helps. Written by `make docs`.",
+        "",
+    ]
+    for kind in sorted(set(_kinds(RacoonError)), key=lambda kind: kind.code):
+        text = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+        item = "is set aside (`skipped`)" if kind.is_skip else "is counted as `failed`"
+        end = f"A command it ends exits with {int(kind.exit_code)}; an item it happens to {item}."
+        sections += [f"## {kind.code}", "", text, "", end, ""]
+    return "\n".join(sections)
+
+
+def _commands(group: TyperGroup, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    context = group.context_class(group)
+    for name in group.list_commands(context):
+        command: Any = group.get_command(context, name)
+        if isinstance(command, TyperGroup):
+            yield from _commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def commands_page() -> str:
+    """One section for every command: its help and its options."""
+    sections = ["# Commands", "", "Written by `make docs` from the commands themselves.", ""]
+    for path, command in _commands(get_command(app), ("racoon",)):
+        sections += [f"## {' '.join(path)}", "", inspect.cleandoc(command.help or ""), ""]
+        for parameter in command.params:
+            name = ", ".join([*parameter.opts, *parameter.secondary_opts])
+            if name and getattr(parameter, "help", None):
+                sections.append(f"- `{name}`: {parameter.help}")
+        sections.append("")
+    return "\n".join(sections)
+
+
+PAGES = {"errors.md": errors_page, "commands.md": commands_page}
+
+if __name__ == "__main__":
+    for page, write in PAGES.items():
+        (DOCS / page).write_text(write(), encoding="utf-8")
