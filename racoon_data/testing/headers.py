@@ -80,7 +80,7 @@ def _add_series(header: Dataset, plan: SeriesPlan) -> None:
     header.SeriesDate = header.AcquisitionDate = header.ContentDate = plan.person.study_date
     header.SeriesTime = header.AcquisitionTime = header.ContentTime = _TIME
     header.BodyPartExamined = "CHEST"
-    header.PatientPosition = "HFS"
+    header.PatientPosition = plan.position
     header.AcquisitionNumber = 1
     header.ImageType = list(plan.image_type)
 
