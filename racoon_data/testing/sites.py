@@ -25,7 +25,7 @@ __all__ = ["SitePlan", "SiteTruth", "StudyTruth", "default_plans", "external_pla
 
 _HEIGHT_MM = 168.0
 _SHARP_NOISE = 2.5
-_FAMILIES = ("Ahrens", "Brandt", "Claasen", "Dietz", "Eggers", "Fink", "Gerdes", "Harms", "Iversen", "Jansen")
+_FAMILIES = ("Ahrens", "Brandt", "Claasen", "Dietz", "Eggers", "Fink", "Gerdes", "Harms", "Jäger", "Müller")
 _GIVEN = ("Anna", "Bernd", "Clara", "Detlef", "Elke", "Frank", "Greta")
 
 
