@@ -91,14 +91,14 @@ def test_seg_decodes_to_its_masks(tmp_path):
 def test_one_seg_file_per_lesion(tmp_path):
     """A tool that writes one lesion a file gives as many files, with its own labels."""
     series = a_series(tmp_path / "ct", slices=6)
-    style = SegStyle(is_one_per_file=True, labels={"ggo": "Milchglas"})
+    style = SegStyle(is_one_per_file=True, labels={"ggo": "Milchglastrübung"})
     made = a_seg(tmp_path, series, two_masks(series), style=style)
 
     headers = [pydicom.dcmread(seg.path) for seg in made]
 
     assert [seg.names for seg in made] == [("ggo",), ("effusion",)]
     assert [len(one.SegmentSequence) for one in headers] == [1, 1]
-    assert headers[0].SegmentSequence[0].SegmentLabel == "Milchglas"
+    assert headers[0].SegmentSequence[0].SegmentLabel == "Milchglastrübung"
     assert len({one.SOPInstanceUID for one in headers}) == 2
 
 
