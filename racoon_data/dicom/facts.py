@@ -77,7 +77,9 @@ def read_facts(path: Path, keywords: Iterable[str], *, limits: Limits = LIMITS) 
     wanted = _wanted(tuple(keywords))
     seen = scan(path, keep=(*wanted, _CHARSET), limits=limits)
     encodings = _encodings(seen.kept.get(_CHARSET, b""))
-    found = {wanted[tag][0]: _values(raw, wanted[tag][1], seen, encodings) for tag, raw in seen.kept.items() if tag in wanted}
+    found = {
+        wanted[tag][0]: _values(raw, wanted[tag][1], seen, encodings) for tag, raw in seen.kept.items() if tag in wanted
+    }
     has_pixels = not _PIXELS.isdisjoint(seen.elements)
     return Facts(seen.transfer_syntax_uid, has_pixels, {keyword: values for keyword, values in found.items() if values})
 

@@ -123,9 +123,7 @@ def _by(name: str, key: Callable[[Image], str], group: Group) -> list[Group]:
     return [(_joined(part, name, value), tuple(some)) for value, some in found.items()]
 
 
-def _by_nearness(
-    name: str, place: Callable[[Image], tuple[float, ...]], tolerance: float, group: Group
-) -> list[Group]:
+def _by_nearness(name: str, place: Callable[[Image], tuple[float, ...]], tolerance: float, group: Group) -> list[Group]:
     """Gather values closer than the tolerance; the first in order of instance stands for each."""
     part, images = group
     found: list[tuple[tuple[float, ...], list[Image]]] = []
