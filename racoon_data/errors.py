@@ -293,6 +293,13 @@ class DanglingReferenceError(AnnotationError):
     is_skip = True
 
 
+class AmbiguousReferenceError(AnnotationError):
+    """An annotation fits several image series equally well."""
+
+    code = "annotation.ambiguous_reference"
+    is_skip = True
+
+
 class GridMismatchError(AnnotationError):
     """An annotation does not lie on its image grid."""
 
