@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 - the library's own habit
 
 from racoon_data.errors import SettingsError
 from racoon_data.geometry import Geometry
@@ -101,9 +101,7 @@ def test_a_spline_does_not_ring():
     source = a_grid((20, 20, 20))
     values = np.where(a_sphere(source, (-10, -10, -10), 6.0), 1000, -1000).astype(np.int16)
 
-    sampled = resample_image(
-        Volume(values, source, "1"), target_grid(source, (0.7, 0.7, 0.7)), interpolation="bspline"
-    )
+    sampled = resample_image(Volume(values, source, "1"), target_grid(source, (0.7, 0.7, 0.7)), interpolation="bspline")
 
     assert sampled.array.min() >= -1000
     assert sampled.array.max() <= 1000

@@ -115,9 +115,9 @@ def test_no_mask_is_said_apart_from_no_series():
     """A study without masks is skipped for that reason, and the message says where masks lie."""
     chosen, other = a_series("1.2.1"), a_series("1.2.2", modality="MR")
 
-    with pytest.raises(NoAnnotationError, match="masks lie on series 1.2.2"):
+    with pytest.raises(NoAnnotationError, match=r"masks lie on series 1\.2\.2"):
         select([chosen, other], _rule(labels_required=True), annotated=_masks(other))
-    with pytest.raises(NoAnnotationError, match="series 1.2.1: fits"):
+    with pytest.raises(NoAnnotationError, match=r"series 1\.2\.1: fits"):
         select([chosen], _rule(per="annotated-series"))
 
 
