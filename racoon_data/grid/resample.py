@@ -87,7 +87,8 @@ def outside_value(volume: Volume) -> float:
     """Give the value of space beyond an image: air for HU, else the smallest finite value."""
     if volume.unit == "HU":
         return AIR_HU
-    return float(volume.array.min(initial=np.inf, where=np.isfinite(volume.array)))
+    finite = volume.array[np.isfinite(volume.array)]
+    return float(finite.min()) if finite.size else 0.0
 
 
 def resample_labels(

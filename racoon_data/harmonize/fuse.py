@@ -49,8 +49,8 @@ def fuse(readers: Mapping[str, Mask], *, policy: str, among: Sequence[str]) -> M
         return None
     masks = np.stack([readers[name] for name in sorted(readers)])
     if policy == "union" or len(among) == 1:
-        return as_mask(masks.any(axis=0))
-    return as_mask(2 * masks.sum(axis=0, dtype=np.uint16) > len(among))
+        return as_mask(np.asarray(masks.any(axis=0)))
+    return as_mask(np.asarray(2 * masks.sum(axis=0, dtype=np.uint16) > len(among)))
 
 
 def paint(

@@ -71,7 +71,7 @@ def match_segment(segment: Segment, schema: LabelSchema) -> Match:
     if by_code:
         return Match(None, why=f"its code fits several labels: {_names(by_code)}")
     own = _by_name(segment.name, schema.labels)
-    meaning = _by_name(segment.type.meaning if segment.type else "", schema.labels)
+    meaning = _by_meaning(segment.type, schema.labels)
     fitting = {label.name: label for label in (*own, *meaning)}
     if len(fitting) > 1:
         return Match(None, why=f"its names fit several labels: {_names(fitting.values())}")
@@ -190,6 +190,13 @@ def _by_name(name: str, labels: Sequence[Label]) -> list[Label]:
         if fitting := [label for label in labels if key in names_of(label)]:
             return fitting
     return []
+
+
+def _by_meaning(concept: CodedConcept | None, labels: Sequence[Label]) -> list[Label]:
+    """Read the words beside a code, unless the code itself was known and a modifier or region failed it."""
+    if concept is None or any(_is_among(concept, label.codes) for label in labels):
+        return []
+    return _by_name(concept.meaning, labels)
 
 
 def _names(labels: Iterable[Label]) -> str:
