@@ -334,6 +334,13 @@ class NoChannelError(CaseError):
     is_skip = True
 
 
+class MisalignedChannelsError(CaseError):
+    """Channels of one case lie in different frames of reference and cannot share a grid unregistered."""
+
+    code = "case.misaligned_channels"
+    is_skip = True
+
+
 class NoAnnotationError(CaseError):
     """The recipe needs labels and the study has none that can be used."""
 

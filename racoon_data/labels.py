@@ -143,6 +143,8 @@ class Label:
         codes: Concepts that mean this label when they stand as property type.
         synonyms: Names that mean it where no code does (compared without case).
         priority: Where labels overlap the higher one wins.
+        type_modifiers: Where given, one of them must stand as property type modifier for a code to count.
+        regions: Where given, one of them must stand as anatomic region for a code to count.
     """
 
     value: int
@@ -150,6 +152,8 @@ class Label:
     codes: tuple[CodedConcept, ...] = ()
     synonyms: tuple[str, ...] = ()
     priority: int = 0
+    type_modifiers: tuple[CodedConcept, ...] = ()
+    regions: tuple[CodedConcept, ...] = ()
 
 
 BACKGROUND = 0
