@@ -73,7 +73,7 @@ def no_rescale(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
 def _sample(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Take every n-th finite voxel: enough for percentiles, quick on large volumes."""
     values = array.ravel()[:: max(1, array.size // _SAMPLE)]
-    return values[np.isfinite(values)]
+    return np.asarray(values[np.isfinite(values)])
 
 
 def grids(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
