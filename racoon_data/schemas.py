@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from racoon_data.errors import SchemaError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _HERE = Path(__file__).resolve().parent
 _FOLDERS = (_HERE / "_schemas", _HERE.parent / "schemas")
@@ -42,6 +45,19 @@ def load(name: str) -> dict[str, Any]:
         raise SchemaError(f"there is no schema {name!r}", hint=f"one of: {', '.join(names())}")
     schema: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return schema
+
+
+def of_model(model: type[BaseModel], name: str, *, version: str = "1.0") -> dict[str, Any]:
+    """Give the JSON Schema of a pydantic model, named and versioned.
+
+    Args:
+        model: The model a reader parses with.
+        name: Schema name, such as ``dataset-manifest``.
+        version: Version of the file format.
+    """
+    schema = model.model_json_schema(mode="validation")
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    return {"$schema": dialect, "$id": f"urn:racoon:schema:{name}:{version}", **schema}
 
 
 def validate(name: str, document: object) -> None:

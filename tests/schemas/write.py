@@ -1,0 +1,29 @@
+"""Writes the schemas that are generated from models: ``make schemas``."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import BaseModel
+
+from racoon_data.files.case_sidecar import CaseSidecar
+from racoon_data.files.manifest import Manifest
+from racoon_data.schemas import folder, of_model
+from racoon_data.settings import SiteSettings, StudySettings
+
+MODELS: dict[str, type[BaseModel]] = {
+    "dataset-manifest": Manifest,
+    "case-sidecar": CaseSidecar,
+    "site-settings": SiteSettings,
+    "study-settings": StudySettings,
+}
+
+
+def text_of(name: str) -> str:
+    """Give the text of a generated schema file."""
+    return json.dumps(of_model(MODELS[name], name), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    for schema in MODELS:
+        (folder() / f"{schema}.schema.json").write_text(text_of(schema), encoding="utf-8")
