@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from racoon_data.dicom.headers import read_dataset
 from racoon_data.errors import DicomError
 from racoon_data.pacs import catalog
 from racoon_data.pacs.attributes import text_of
 from racoon_data.pacs.matching import matcher
-from racoon_data.pacs.part10 import read_header
 from racoon_data.refs import InstanceRef
 
 VERSION = 1
@@ -172,7 +172,7 @@ def _forget(db: sqlite3.Connection, path: str) -> None:
 def _add(db: sqlite3.Connection, folder: Path, path: str, state: tuple[int, int]) -> None:
     sop_uid = None
     try:
-        header = read_header(folder / path, catalog.KEYWORDS)
+        header = read_dataset(folder / path, tags=(*catalog.KEYWORDS, "SpecificCharacterSet"))
         sop_uid = _insert(db, header, path)
     except (DicomError, FileNotFoundError):
         sop_uid = None
@@ -182,7 +182,8 @@ def _add(db: sqlite3.Connection, folder: Path, path: str, state: tuple[int, int]
 def _insert(db: sqlite3.Connection, header: Dataset, path: str) -> str | None:
     values = {keyword: text_of(header, keyword) for keyword in catalog.KEYWORDS}
     syntax = text_of(header.file_meta, "TransferSyntaxUID")
-    if not syntax or not all(values[catalog.UNIQUE_KEY[level]] for level in ("STUDY", "SERIES", "IMAGE")):
+    has_head = bool(syntax and getattr(header, "preamble", None))
+    if not has_head or not all(values[catalog.UNIQUE_KEY[level]] for level in ("STUDY", "SERIES", "IMAGE")):
         return None
     above = ""
     for level in catalog.LEVELS:

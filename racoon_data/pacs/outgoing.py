@@ -1,49 +1,52 @@
-"""Files on their way out: sent as they lie on disk, decoded only where the receiver wants another encoding."""
+"""Instances on their way out: sent as they lie on disk, decoded only where the receiver wants another encoding."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
+from pynetdicom.association import Association
 
 from racoon_data.pacs.index import Stored
 
-
-class StoredFile(type(Path())):  # type: ignore[misc]
-    """A path that knows its SOPInstanceUID, which failure lists of C-GET and C-MOVE name."""
-
-    SOPInstanceUID: str
+NO_ANSWER = -1
 
 
-def outgoing(item: Stored, contexts: list[Any]) -> StoredFile | Dataset:
-    """Choose how to send an instance on an association.
+def send_stored(association: Association, item: Stored, message_id: int) -> int:
+    """Send one instance by C-STORE.
 
     Args:
+        association: Where to; its accepted contexts decide on the encoding.
         item: The instance.
-        contexts: Presentation contexts the receiver accepted.
+        message_id: DIMSE message identifier.
 
     Returns:
-        The file where its own encoding is accepted or cannot be changed; else the data set, which is
-        written uncompressed in the accepted encoding.
+        The receiver's status, or ``NO_ANSWER`` where the instance could not be sent.
     """
-    syntaxes = [
-        str(context.transfer_syntax[0]) for context in contexts if context.abstract_syntax == item.sop_class_uid
-    ]
+    try:
+        status = association.send_c_store(_outgoing(association, item), msg_id=message_id)
+    except (ValueError, RuntimeError, AttributeError, OSError):
+        return NO_ANSWER  # no accepted context fits, the association is gone, or the file is
+    return int(status.get("Status", NO_ANSWER))
+
+
+def _outgoing(association: Association, item: Stored) -> Path | Dataset:
+    syntaxes = {
+        str(context.transfer_syntax[0])
+        for context in association.accepted_contexts
+        if context.abstract_syntax == item.sop_class_uid
+    }
     if item.transfer_syntax in syntaxes or not syntaxes or UID(item.transfer_syntax).is_compressed:
-        file = StoredFile(item.path)
-        file.SOPInstanceUID = item.ref.sop_uid
-        return file
+        return item.path
     return dcmread(item.path)
 
 
-def with_other_uid(item: Stored, scratch: Path) -> StoredFile:
-    """Write a copy whose data set carries another SOPInstanceUID than its file meta information: a fault."""
+def with_other_uid(item: Stored, scratch: Path) -> Stored:
+    """Copy an instance so that its data set carries another SOPInstanceUID than it is sent under: a fault."""
     dataset = dcmread(item.path)
     dataset.SOPInstanceUID = f"{item.ref.sop_uid[:60]}.9"
-    file = StoredFile(scratch / "wrong-uid.dcm")
-    dataset.save_as(file, enforce_file_format=False)
-    file.SOPInstanceUID = item.ref.sop_uid
-    return file
+    path = scratch / "wrong-uid.dcm"
+    dataset.save_as(path, enforce_file_format=False)
+    return Stored(item.ref, item.sop_class_uid, item.transfer_syntax, path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import dcmread, read_dataset, read_file_meta_info
+from pydicom.filereader import read_dataset, read_file_meta_info
 from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
@@ -119,22 +119,6 @@ def read_file_head(path: Path) -> FileHead:
     if not (head.sop_class_uid and head.sop_uid and head.transfer_syntax):
         raise NotDicomError("the file meta information is incomplete", ref=FileRef(path.name))
     return head
-
-
-def read_header(path: Path, keywords: tuple[str, ...]) -> Dataset:
-    """Read some attributes of a file, never its pixels.
-
-    Raises:
-        NotDicomError: The file is not DICOM.
-        UnreadableError: The file claims to be DICOM and cannot be parsed.
-    """
-    try:
-        tags = [*keywords, "SpecificCharacterSet"]
-        return dcmread(path, stop_before_pixels=True, specific_tags=tags)
-    except InvalidDicomError as error:
-        raise NotDicomError("the file is not DICOM", ref=FileRef(path.name)) from error
-    except _UNPARSABLE as error:
-        raise UnreadableError("the file cannot be parsed", ref=FileRef(path.name)) from error
 
 
 def dataset_bytes(path: Path) -> bytes:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from racoon_data.errors import SettingsError
+from racoon_data.settings import NodeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +31,20 @@ class PacsNode:
 
     def __str__(self) -> str:
         return f"node {self.name} ({self.ae_title} at {self.host}:{self.port})"
+
+
+def named_node(name: str, nodes: Mapping[str, NodeSettings]) -> PacsNode:
+    """Take a node from a site's settings.
+
+    Args:
+        name: Its name.
+        nodes: The ``[nodes]`` tables of ``racoon.toml``.
+
+    Raises:
+        SettingsError: There is no node of this name.
+    """
+    if name not in nodes:
+        known = ", ".join(sorted(nodes)) or "none"
+        raise SettingsError(f"there is no node {name!r}", hint=f"known in racoon.toml: {known}")
+    table = nodes[name]
+    return PacsNode(name, table.host, table.port, table.ae_title, table.calling_ae_title, table.timeout_s)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
+from pynetdicom.transport import ThreadedAssociationServer
 
 from racoon_data.errors import StorageError
 from racoon_data.faults import NO_FAULTS, FaultPlan
@@ -19,6 +20,7 @@ from racoon_data.pacs.associations import MAX_PDU, acknowledge_at_once, prompt_s
 from racoon_data.pacs.contexts import FIND_MODELS, GET_MODELS, MOVE_MODELS, STORAGE_CLASSES, SYNTAXES
 from racoon_data.pacs.index import Index
 from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.serve_transfer import request_handler
 
 INDEX_NAME = ".racoon-index.sqlite"
 Address = tuple[str, int]
@@ -109,17 +111,24 @@ class EmbeddedPacs:
             *serve_handlers.bound_to(self),
         ]
         try:
-            self._server = self._entity.start_server((self.host, self.port), block=False, evt_handlers=handlers)
+            self._server = self._entity.make_server(
+                (self.host, self.port), evt_handlers=handlers, server_class=ThreadedAssociationServer,
+                request_handler=request_handler(self),
+            )  # fmt: skip
         except OSError as error:
             hint = "choose another port, or 0 for a free one"
             raise StorageError(f"cannot listen on {self.host}:{self.port}: {error.strerror}", hint=hint) from error
         self.port = self._server.server_address[1]
+        self._entity._servers.append(self._server)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """End every association and stop listening."""
         self.stopping.set()
         if self._server is not None:
             self._entity.shutdown()
+            self._thread.join(5.0)
             self._server = None
         with suppress(OSError):
             self._scratch.cleanup()
