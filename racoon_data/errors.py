@@ -434,6 +434,13 @@ class PayloadError(FederationError):
     exit_code = ExitCode.POLICY
 
 
+class JobMismatchError(FederationError):
+    """A site's dataset does not fit the job."""
+
+    code = "federation.job_mismatch"
+    exit_code = ExitCode.POLICY
+
+
 class SiteLostError(FederationError):
     """A site stopped answering."""
 
