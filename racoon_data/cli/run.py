@@ -20,7 +20,9 @@ app = typer.Typer()
 @app.command()
 def run(
     study: Annotated[Path, typer.Argument(help="Study file (TOML).")],
-    site: Annotated[Path | None, typer.Option(envvar="RACOON_SITE", help="Site folder; default: found upwards.")] = None,
+    site: Annotated[
+        Path | None, typer.Option(envvar="RACOON_SITE", help="Site folder; default: found upwards.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask the PACS what there is and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document; progress as JSON lines.")] = False,
 ) -> None:

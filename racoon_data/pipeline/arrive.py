@@ -115,9 +115,7 @@ def _kept_out(verdict: StudyVerdict, pseudonymizer: Pseudonymizer) -> Outcome:
     return Outcome(ref, "retrieve", Status.SKIPPED, IncompleteStudyError.code, message, "run again to fetch the rest")
 
 
-def _never_arrived(
-    ledger: Ledger, torn: Iterable[StudyVerdict], pseudonymizer: Pseudonymizer
-) -> Iterable[Outcome]:
+def _never_arrived(ledger: Ledger, torn: Iterable[StudyVerdict], pseudonymizer: Pseudonymizer) -> Iterable[Outcome]:
     """Every instance of an incomplete study: missing ones failed, arrived ones wait in the spool."""
     for verdict in torn:
         for row in ledger.instances(verdict.ref.study_uid):

@@ -14,7 +14,7 @@ from racoon_data.cases import Case, Channel, QcIssue, Severity
 from racoon_data.dataset.writer import write_case
 from racoon_data.dicom.series import Series
 from racoon_data.dicom.stacking import stack
-from racoon_data.errors import NoAnnotationError, QualityError, about
+from racoon_data.errors import QualityError, about
 from racoon_data.files.manifest import CaseRecord, Split
 from racoon_data.files.sidecar import software
 from racoon_data.geometry import Geometry
@@ -58,7 +58,13 @@ class Order:
             [name for name, _ in item.channels],
             self.recipe.sha256,
             [self.schema.name, self.schema.version, names],
-            [self.annotated, self.labels_required, self.splits[item.patient], self.folds[item.patient], item.relative_day],
+            [
+                self.annotated,
+                self.labels_required,
+                self.splits[item.patient],
+                self.folds[item.patient],
+                item.relative_day,
+            ],
             software(),
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -111,13 +117,20 @@ def read_case(item: CaseItem, order: Order) -> Case:
         ref=item.ref,
         patient=item.patient,
         channels=channels,
-        label_map=mapped.label_map,
+        label_map=mapped.label_map if mapped else None,
         annotations=tuple(one for one in annotations if one.masks),
         findings=tuple(finding for one in annotations for finding in one.findings),
         relative_day=item.relative_day,
         sources=tuple(one.source for one in annotations),
-        unmapped=mapped.unmapped,
-        steps=tuple({"step": "read", "source": one.source.sop_uid, "note": note} for one in annotations for note in one.notes),
+        unmapped=mapped.unmapped if mapped else (),
+        steps=_notes(annotations),
+    )
+
+
+def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:
+    """Carry what was repaired or dropped while reading into the sidecar."""
+    return tuple(
+        {"step": "read", "source": one.source.sop_uid, "note": note} for one in annotations for note in one.notes
     )
 
 
@@ -126,9 +139,14 @@ def _channel(name: str, series: Series) -> Channel:
         return Channel(name, stack(series), series.ref, series.acquisition, series.sop_uids)
 
 
-def _labels(annotations: Sequence[Annotation], order: Order, grid: Geometry) -> Mapped:
+def _labels(annotations: Sequence[Annotation], order: Order, grid: Geometry) -> Mapped | None:
+    """Map what was outlined; ``None`` where nothing was and nothing is required.
+
+    Raises:
+        NoAnnotationError: Labels are required and nothing was outlined on the chosen series.
+    """
     with_masks = tuple(one for one in annotations if one.masks)
-    mapped = map_annotations(with_masks, order.schema, geometry=grid, annotated=order.annotated)
-    if order.labels_required and not with_masks:
-        raise NoAnnotationError("no segmentation lies on the chosen series", hint="annotate it, or set case.labels_required = false")
-    return mapped
+    if not with_masks and not order.labels_required:
+        return None
+    policy = order.recipe.fuse
+    return map_annotations(with_masks, order.schema, geometry=grid, annotated=order.annotated, policy=policy)

@@ -60,4 +60,3 @@ def _fate(ref: InstanceRef, reason: Outcome | None) -> Outcome:
         message = "its study became a case without it"
         return Outcome(ref, "select", Status.SKIPPED, NotSelectedError.code, message)
     return Outcome(ref, reason.step, reason.status, reason.code, reason.message, reason.hint)
-

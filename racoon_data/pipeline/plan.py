@@ -10,7 +10,7 @@ from racoon_data.errors import SettingsError
 from racoon_data.harmonize.label_mapping import load_schema
 from racoon_data.harmonize.recipe import Recipe, recipe_from
 from racoon_data.labels import LabelSchema
-from racoon_data.pacs.node import PacsNode
+from racoon_data.pacs.peer import PacsNode, named_node
 from racoon_data.refs import Query
 from racoon_data.settings import StudySettings
 from racoon_data.site.paths import Site
@@ -58,7 +58,7 @@ def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
     return Plan(
         name=study.name,
         site=site,
-        node=_node(site, study.query.node),
+        node=named_node(study.query.node, site.settings.nodes),
         query=Query("STUDY", study.query.filters),
         rule=_rule(study),
         schema=schema,
@@ -66,14 +66,6 @@ def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
         recipe=recipe_from(study.recipe),
         test_fraction=study.test_fraction,
     )
-
-
-def _node(site: Site, name: str) -> PacsNode:
-    nodes = site.settings.nodes
-    if name not in nodes:
-        known = ", ".join(nodes) or "none"
-        raise SettingsError(f"the site has no node {name!r}", hint=f"add it to racoon.toml; known: {known}")
-    return PacsNode(name=name, **nodes[name].model_dump())
 
 
 def _rule(study: StudySettings) -> CaseRule:

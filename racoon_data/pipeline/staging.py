@@ -32,7 +32,9 @@ class Staging:
         self.root.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Leave the folder where it is: after an error the next walk goes on from it."""
 
     def reuse(self, sha256: dict[str, str]) -> bool:

@@ -53,7 +53,7 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
             account = Account(staging.final, (Stage("instances", fates), Stage("cases", cases)))
             built = [end.value for _, end in ends if end.value is not None]
             if built:
-                finish_dataset(plan, staging, built=built, account=account)
+                finish_dataset(plan, staging.root, built=built, account=account)
         account.write(site.runs / f"{plan.name}.json")
     return account
 

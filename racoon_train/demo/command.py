@@ -39,7 +39,9 @@ def demo(
     started = time.monotonic()
     with _tree(keep) as tree:
         hospitals, external = _raise_hospitals(sites, tree, as_json=as_json)
-        comparison = _compare(hospitals, external, tree / "federation", sites=sites, aggregator=aggregator, as_json=as_json)
+        comparison = _compare(
+            hospitals, external, tree / "federation", sites=sites, aggregator=aggregator, as_json=as_json
+        )
         pages = tree if keep else _bring_out(tree, [*hospitals, *external])
     _show(comparison, pages, [*hospitals, *external], as_json=as_json)
     console.talk(f"done in {time.monotonic() - started:.0f} s")
@@ -82,7 +84,9 @@ def _raise_hospitals(sites: int, tree: Path, *, as_json: bool) -> tuple[list[Hos
     for number, (plan, patients) in enumerate(plans, start=1):
         title = f"hospital {number} of {len(plans)}, {plan.name}: query, retrieve, de-identify, read, harmonize, check"
         with _step(title, as_json=as_json) as on_event:
-            raised.append(raise_hospital(plan, tree / plan.name, patients=patients, seed=SEED + number, on_event=on_event))
+            raised.append(
+                raise_hospital(plan, tree / plan.name, patients=patients, seed=SEED + number, on_event=on_event)
+            )
     return raised[:-1], raised[-1:]
 
 

@@ -148,7 +148,9 @@ def join(alias: str, root: Path, job: Job, home: Path, *, on_event: OnEvent = ig
     state = home / "state" / alias
     state.mkdir(parents=True, exist_ok=True)
     annotated = tuple(name for name in job.class_names if name in dataset.annotated)
-    return SiteClient(alias, job, root.resolve(), dataset.sha256, annotated, (home / "cache").resolve(), state.resolve())
+    return SiteClient(
+        alias, job, root.resolve(), dataset.sha256, annotated, (home / "cache").resolve(), state.resolve()
+    )
 
 
 def check_fit(dataset: Dataset, job: Job) -> None:
@@ -163,7 +165,9 @@ def check_fit(dataset: Dataset, job: Job) -> None:
         if dataset.labels.get(label.name) != label.value
     ]
     if wrong:
-        raise JobMismatchError(f"labels differ: {'; '.join(wrong)}", ref=dataset.name, hint="use the job's label schema")
+        raise JobMismatchError(
+            f"labels differ: {'; '.join(wrong)}", ref=dataset.name, hint="use the job's label schema"
+        )
     if not any(name in dataset.annotated for name in job.class_names):
         raise JobMismatchError("no class of the job is annotated here", ref=dataset.name, hint="leave this site out")
     channels = len(dataset.cases[0].images)

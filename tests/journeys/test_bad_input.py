@@ -13,6 +13,7 @@ from racoon_data.testing.makers import a_seg, a_series, not_dicom, truncated
 from tests.journeys.steps import a_site, a_study, racoon
 
 LABELS = {
+    "schema_version": "1.0",
     "name": "lung",
     "version": "1",
     "labels": [{"value": 1, "name": "lesion", "codes": [], "synonyms": ["Lesion"], "priority": 1}],
@@ -50,7 +51,9 @@ def walk(folder, *, expect):
         if not site.exists():
             a_site(site, port=pacs.port)
         settings = site / "racoon.toml"
-        lines = [f"port = {pacs.port}" if line.startswith("port =") else line for line in settings.read_text().splitlines()]
+        lines = [
+            f"port = {pacs.port}" if line.startswith("port =") else line for line in settings.read_text().splitlines()
+        ]
         settings.write_text("\n".join(lines))
         said = racoon("run", a_study(folder, STUDY), "--site", site, "--json")
     assert said.exit_code == expect, said.err
@@ -104,7 +107,9 @@ def test_a_segmentation_without_its_series_is_set_aside(folder):
     made, _ = a_patient(folder / "archive", "LOST-1")
     for path in made.paths:
         path.unlink()
-    a_series(folder / "archive" / "LOST-1" / "other", slices=8, patient_id="LOST-1", seed="LOST-1", series_uid="2.25.77")
+    a_series(
+        folder / "archive" / "LOST-1" / "other", slices=8, patient_id="LOST-1", seed="LOST-1", series_uid="2.25.77"
+    )
 
     account = walk(folder, expect=0)
 

@@ -19,7 +19,7 @@ from tests.journeys.steps import a_site, a_study, racoon
 
 pytestmark = pytest.mark.real
 
-LABELS = """{"name": "soft tissue sarcoma", "version": "1", "labels": [
+LABELS = """{"schema_version": "1.0", "name": "soft tissue sarcoma", "version": "1", "labels": [
   {"value": 1, "name": "gross_tumor_volume", "codes": [], "synonyms": ["GTV_Mass"], "priority": 1}]}"""
 STUDY = """
 name = "sarcoma"

@@ -167,9 +167,7 @@ class GuardedFedAvg(FedAvg):
         _wait_for_sites(grid, self._quorum, quorum=self._quorum, timeout_s=self._job.rules.join_timeout_s)
         return super().configure_train(server_round, arrays, config, grid)
 
-    def _sorted_out(
-        self, replies: Iterable[Message]
-    ) -> tuple[dict[str, Message], dict[str, float], dict[str, str]]:
+    def _sorted_out(self, replies: Iterable[Message]) -> tuple[dict[str, Message], dict[str, float], dict[str, str]]:
         good: dict[str, Message] = {}
         losses: dict[str, float] = {}
         lost: dict[str, str] = {}
