@@ -24,6 +24,8 @@ from racoon_data.testing.makers import (
 from racoon_data.testing.reports import MODERATE
 from racoon_data.testing.segmentations import LESION
 
+ROOT = Path(__file__).parents[2]
+
 
 def decoded(paths):
     """Read values [k, j, i] and the affine (LPS) the way the standard defines them."""
@@ -161,9 +163,9 @@ def test_bad_input_is_bad(tmp_path):
 def test_same_plan_same_bytes_in_another_process(tmp_path):
     """CT, SEG, RTSTRUCT and SR made by another process are equal byte for byte."""
     everything(tmp_path / "here")
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_makers, pathlib; "
-    code += f"test_makers.everything(pathlib.Path({str(tmp_path / 'there')!r}))"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    there = str(tmp_path / "there")
+    code = f"import pathlib; from tests.testing.test_makers import everything; everything(pathlib.Path({there!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
     here, there = ({p.relative_to(root): p.read_bytes() for p in root.rglob("*.dcm")} for root in roots(tmp_path))
 

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from racoon_data.geometry import Geometry, as_affine
 from racoon_data.testing.phantom import NAMES, Scanner, a_phantom, render
 
+ROOT = Path(__file__).parents[2]
 CLEAN = Scanner(noise_hu=0, blur_mm=0)
 
 
@@ -101,9 +103,8 @@ def test_scanner_changes_values_and_not_truth():
 
 def test_same_seed_same_voxels_in_another_process():
     """A person is drawn the same way in every process."""
-    code = f"import sys; sys.path.insert(0, {str(__file__).rsplit('/', 1)[0]!r}); "
-    code += "import test_phantom; print(test_phantom.digest(1))"
-    there = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    command = [sys.executable, "-c", "from tests.testing.test_phantom import digest; print(digest(1))"]
+    there = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.strip()
 
     assert there == digest(1)
     assert there != digest(2)

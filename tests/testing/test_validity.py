@@ -1,18 +1,14 @@
 """David Clunie's validator finds no error in what the makers write."""
 
-import shutil
 import subprocess
 
 import pytest
-from test_makers import everything
 
 from racoon_data.testing.makers import a_series
 from racoon_data.testing.sites import default_plans, write_site
+from tests.testing.test_makers import everything
 
-pytestmark = [
-    pytest.mark.peers,
-    pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (Debian: dicom3tools) is not installed"),
-]
+pytestmark = pytest.mark.peers("dciodvfy")
 
 
 def errors_in(path):
