@@ -56,7 +56,7 @@ def walk(folder, *, expect):
         ]
         settings.write_text("\n".join(lines))
         said = racoon("run", a_study(folder, STUDY), "--site", site, "--json")
-    assert said.exit_code == expect, said.err
+    assert said.exit_code == expect, said.err[-1500:] + said.out[-3000:]
     return said.document
 
 
