@@ -199,6 +199,26 @@ class UnsupportedPixelsError(DicomError):
     code = "dicom.unsupported_pixels"
 
 
+class UnsupportedObjectError(DicomError):
+    """This kind of DICOM object is neither a stackable image nor an annotation racoon reads."""
+
+    code = "dicom.unsupported_object"
+    is_skip = True
+
+
+class DuplicateInstanceError(DicomError):
+    """The same object is there twice, byte for byte; one copy is used."""
+
+    code = "dicom.duplicate_instance"
+    is_skip = True
+
+
+class ConflictingInstanceError(DicomError):
+    """Files of different content claim to be the same object; none of them is used."""
+
+    code = "dicom.conflicting_instance"
+
+
 class InconsistentSeriesError(DicomError):
     """The slices of a series do not form one volume."""
 
@@ -270,6 +290,13 @@ class DanglingReferenceError(AnnotationError):
     """An annotation points at images that are not here."""
 
     code = "annotation.dangling_reference"
+    is_skip = True
+
+
+class AmbiguousReferenceError(AnnotationError):
+    """An annotation fits several image series equally well."""
+
+    code = "annotation.ambiguous_reference"
     is_skip = True
 
 

@@ -85,6 +85,9 @@ class Finding:
         reader: Pseudonymous observer.
         time_point: Time point as written.
         referenced_sops: Instances the finding points at.
+        derivation: How the number was derived, such as mean or maximum.
+        method: How it was measured.
+        referenced_segments: Segments the finding points at: SOPInstanceUID and segment number.
     """
 
     source: InstanceRef
@@ -100,6 +103,9 @@ class Finding:
     reader: str = ""
     time_point: str = ""
     referenced_sops: tuple[str, ...] = ()
+    derivation: CodedConcept | None = None
+    method: CodedConcept | None = None
+    referenced_segments: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,12 +65,18 @@ class Scan:
     Attributes:
         transfer_syntax_uid: As the file meta says, empty where it says nothing.
         has_preamble: 128 bytes and ``DICM`` come first.
+        is_implicit: The data set's encoding leaves the value representations out.
+        is_little_endian: Its byte order.
         elements: Top-level elements by tag, of the data set and the file meta.
+        kept: Raw values of the elements asked for that are there and have a length.
     """
 
     transfer_syntax_uid: str
     has_preamble: bool
+    is_implicit: bool
+    is_little_endian: bool
     elements: dict[int, Element]
+    kept: dict[int, bytes]
 
 
 @dataclass(slots=True)
@@ -100,9 +106,8 @@ class _Walk:
             offset = self._element([_Level(len(self.data), is_implicit=False)], offset)
         return offset
 
-    def dataset(self, offset: int) -> None:
+    def dataset(self, offset: int, *, is_implicit: bool) -> None:
         """Walk a data set to its end."""
-        is_implicit = not _looks_explicit(self.data, offset)
         stack = [_Level(len(self.data), is_implicit)]
         while stack:
             level = stack[-1]
@@ -201,8 +206,13 @@ def _looks_explicit(data: Buffer, offset: int) -> bool:
     return vr.isalpha() and vr.isupper()
 
 
-def scan(path: Path, *, limits: Limits = LIMITS) -> Scan:
+def scan(path: Path, *, keep: Iterable[int] = (), limits: Limits = LIMITS) -> Scan:
     """Walk a file's structure without parsing values.
+
+    Args:
+        path: The file.
+        keep: Tags of top-level elements whose raw values are wanted.
+        limits: What is let through.
 
     Raises:
         NotDicomError: Neither the magic word nor a plausible first element is there.
@@ -214,17 +224,22 @@ def scan(path: Path, *, limits: Limits = LIMITS) -> Scan:
         has_preamble = data[128:132] == b"DICM"
         if not has_preamble and not _starts_bare(data):
             raise NotDicomError("no DICOM object", hint="nothing to do if it was not meant to be one")
-        return _scan(data, 132 if has_preamble else 0, has_preamble, limits)
+        return _scan(data, has_preamble, keep, limits)
 
 
 @contextmanager
 def _bytes_of(path: Path) -> Iterator[Buffer]:
-    with path.open("rb") as stream:
-        if path.stat().st_size < 16:
-            yield b""
-            return
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield data
+    try:
+        with path.open("rb") as stream:
+            is_tiny = path.stat().st_size < 16
+            data = b"" if is_tiny else mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise UnreadableError("the file cannot be opened", hint="check its permissions") from error
+    try:
+        yield data
+    finally:
+        if isinstance(data, mmap.mmap):
+            data.close()
 
 
 def _starts_bare(data: Buffer) -> bool:
@@ -235,21 +250,21 @@ def _starts_bare(data: Buffer) -> bool:
     return _looks_explicit(data, 0) or length < min(len(data), 1 << 16)
 
 
-def _scan(data: Buffer, offset: int, has_preamble: bool, limits: Limits) -> Scan:
+def _scan(data: Buffer, has_preamble: bool, keep: Iterable[int], limits: Limits) -> Scan:
     meta = _Walk(data, "<", limits)
-    offset = meta.meta(offset)
-    place = meta.elements.get(_TRANSFER_SYNTAX)
-    syntax = (
-        bytes(data[place.start : place.start + place.length]).strip(b"\0 ").decode("ascii", "replace") if place else ""
-    )
+    offset = meta.meta(132 if has_preamble else 0)
+    syntax = _raw(meta, _TRANSFER_SYNTAX).strip(b"\0 ").decode("ascii", "replace")
     if offset + 8 > len(data):
         raise TruncatedError("the file has no data set", hint="retrieve it again")
     if syntax == DeflatedExplicitVRLittleEndian:
         data, offset = _inflate(data[offset:], limits), 0
-    walk = _Walk(data, ">" if _is_big_endian(data, offset, syntax) else "<", limits, elements=dict(meta.elements))
-    walk.dataset(offset)
-    _check_pixels(walk, syntax)
-    return Scan(syntax, has_preamble, walk.elements)
+    order = ">" if _is_big_endian(data, offset, syntax) else "<"
+    walk = _Walk(data, order, limits)
+    is_implicit = not _looks_explicit(data, offset)
+    walk.dataset(offset, is_implicit=is_implicit)
+    _check_pixels(walk)
+    kept = {tag: raw for tag in keep if (raw := _raw(walk, tag) or _raw(meta, tag))}
+    return Scan(syntax, has_preamble, is_implicit, order == "<", meta.elements | walk.elements, kept)
 
 
 def _is_big_endian(data: Buffer, offset: int, syntax: str) -> bool:
@@ -269,7 +284,7 @@ def _inflate(data: bytes, limits: Limits) -> bytes:
     return inflated
 
 
-def _check_pixels(walk: _Walk, syntax: str) -> None:
+def _check_pixels(walk: _Walk) -> None:
     """Compare what the header claims of the pixels with what is stored (PS3.5, section 8)."""
     stored = next((walk.elements[tag] for tag in _PIXEL_TAGS if tag in walk.elements), None)
     if stored is None:
@@ -297,7 +312,9 @@ def _claimed_bytes(walk: _Walk) -> int:
 
 def _raw(walk: _Walk, tag: int) -> bytes:
     place = walk.elements.get(tag)
-    return bytes(walk.data[place.start : place.start + place.length]) if place else b""
+    if place is None or place.length == _UNDEFINED:
+        return b""
+    return bytes(walk.data[place.start : place.start + place.length])
 
 
 def _unsigned(walk: _Walk, tag: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,9 @@ def read_dataset(
     scan(path, limits=limits)
     wanted: list[int | str | tuple[int, int]] | None = list(tags) if tags is not None else None
     try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom mends what it warns about here
+            dataset = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
     except RecursionError as error:
         raise HostileFileError("sequences nest too deep", hint="keep the file out") from error
     except _PARSER_ERRORS as error:

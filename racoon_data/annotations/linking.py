@@ -1,0 +1,133 @@
+"""Annotations to the image series they lie on: by referenced images, then series, then frame of reference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from racoon_data.dicom.series import AnnotationFile, Series
+from racoon_data.errors import AmbiguousReferenceError, AnnotationError, DanglingReferenceError, RacoonError
+from racoon_data.outcomes import Outcome, outcome_of
+
+STEP = "link"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An annotation and the series it lies on.
+
+    Attributes:
+        file: The annotation.
+        series: The series, ``None`` for a report whose images are not here.
+    """
+
+    file: AnnotationFile
+    series: Series | None
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Every annotation, linked or with the reason it is not.
+
+    Attributes:
+        pairs: Links; an annotation over several series has one for each.
+        outcomes: One outcome for each annotation without a link.
+    """
+
+    pairs: tuple[Link, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+
+def link(series: Sequence[Series], files: Sequence[AnnotationFile]) -> Links:
+    """Find the series every annotation lies on.
+
+    Referenced images decide first, then referenced series; only an annotation that references nothing
+    is linked by patient and frame of reference. A reference to images that are not here is a coded skip
+    and never replaced by a guess. References to another annotation (a report on a segmentation) are
+    followed to that annotation's images.
+
+    Args:
+        series: Image series.
+        files: Annotations.
+
+    Returns:
+        Links and outcomes; each file is in exactly one of them.
+    """
+    pairs: list[Link] = []
+    outcomes: list[Outcome] = []
+    by_sop = {file.ref.sop_uid: file for file in files}
+    for file in files:
+        try:
+            pairs += _links_of(file, series, by_sop)
+        except AnnotationError as error:
+            outcomes.append(_outcome(error, file))
+    return Links(tuple(pairs), tuple(outcomes))
+
+
+def _outcome(error: RacoonError, file: AnnotationFile) -> Outcome:
+    return outcome_of(error, ref=file.ref, step=STEP)
+
+
+def _links_of(file: AnnotationFile, series: Sequence[Series], by_sop: dict[str, AnnotationFile]) -> list[Link]:
+    sops, uids = _references(file, by_sop)
+    found = _by_images(series, sops) or _by_series(series, uids)
+    if not found and not sops and not uids:
+        found = _by_frame(file, series)
+    if not found and file.modality == "SR":
+        return [Link(file, None)]
+    if not found:
+        raise DanglingReferenceError(
+            "the annotation references images that are not here", hint="retrieve its source series too"
+        )
+    _require_same_patient(file, found)
+    if file.modality == "SEG":
+        found = [_the_one(file, found, sops)]
+    return [Link(file, one) for one in found]
+
+
+def _references(file: AnnotationFile, by_sop: dict[str, AnnotationFile]) -> tuple[frozenset[str], frozenset[str]]:
+    """Collect references, those of referenced annotations included (one step)."""
+    through = [by_sop[sop] for sop in sorted(file.referenced_sops) if sop in by_sop and sop != file.ref.sop_uid]
+    sops = file.referenced_sops.union(*(other.referenced_sops for other in through))
+    return sops, file.referenced_series.union(*(other.referenced_series for other in through))
+
+
+def _by_images(series: Sequence[Series], sops: frozenset[str]) -> list[Series]:
+    return [one for one in series if not sops.isdisjoint(one.sop_uids)]
+
+
+def _by_series(series: Sequence[Series], uids: frozenset[str]) -> list[Series]:
+    return [one for one in series if one.ref.series_uid in uids]
+
+
+def _by_frame(file: AnnotationFile, series: Sequence[Series]) -> list[Series]:
+    if not file.frame_of_reference:
+        return []
+    found = [one for one in series if one.frame_of_reference == file.frame_of_reference and one.patient == file.patient]
+    if len(found) > 1:
+        raise AmbiguousReferenceError(
+            f"the annotation references no image and its frame of reference fits {len(found)} series",
+            hint="export it with references to its images",
+        )
+    return found
+
+
+def _require_same_patient(file: AnnotationFile, found: Sequence[Series]) -> None:
+    if any(file.patient and one.patient and one.patient != file.patient for one in found):
+        raise AnnotationError(
+            "the annotation and the images it references belong to different patients",
+            hint="check where the file came from; it is kept out",
+        )
+
+
+def _the_one(file: AnnotationFile, found: Sequence[Series], sops: frozenset[str]) -> Series:
+    """Choose the one series a segmentation lies on: the one most of whose images it references."""
+    hits = Counter({place: len(sops.intersection(one.sop_uids)) for place, one in enumerate(found)})
+    (best, most), *others = hits.most_common()
+    if others and others[0][1] == most:
+        raise AmbiguousReferenceError(
+            f"the segmentation references {len(found)} series equally",
+            hint="export one segmentation per series",
+        )
+    return found[best]

@@ -1,0 +1,230 @@
+"""A folder of files, sorted: image series split into volumes, annotation files, and what is neither."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from racoon_data.cases import Acquisition
+from racoon_data.dicom.facts import Facts, read_facts
+from racoon_data.dicom.references import ANNOTATION_CLASSES, annotation_file
+from racoon_data.dicom.series import AnnotationFile, Series, SliceHeader, Sorted
+from racoon_data.dicom.splitting import Image, split
+from racoon_data.errors import (
+    ConflictingInstanceError,
+    DuplicateInstanceError,
+    NoGeometryError,
+    NothingMatchedError,
+    NotDicomError,
+    UnreadableError,
+    UnsupportedObjectError,
+    UnsupportedPixelsError,
+)
+from racoon_data.files.atomic import sha256_of
+from racoon_data.geometry import Point
+from racoon_data.outcomes import Outcome, outcome_of
+from racoon_data.refs import FileRef, SeriesRef
+from racoon_data.runner.run import run_items
+
+IMAGE_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.128": "PET",
+}
+_MULTIFRAME_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.2.1": "enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.4.1": "enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.4.4": "legacy converted enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.130": "enhanced PET",
+    "1.2.840.10008.5.1.4.1.1.128.1": "legacy converted enhanced PET",
+}
+_DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
+_KEYWORDS = (
+    "MediaStorageSOPClassUID", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
+    "PatientID", "StudyDate", "FrameOfReferenceUID", "Modality", "SeriesDescription", "BodyPartExamined",
+    "Manufacturer", "ManufacturerModelName", "ImageType", "ConvolutionKernel", "SliceThickness", "KVP",
+    "ContrastBolusAgent", "PatientPosition", "Rows", "Columns", "NumberOfFrames", "ImagePositionPatient",
+    "ImageOrientationPatient", "PixelSpacing", "InstanceNumber", "EchoNumbers", "EchoTime", "DiffusionBValue",
+    "ComplexImageComponent", "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "AcquisitionTime",
+)  # fmt: skip
+
+
+def files_under(folder: Path) -> tuple[Path, ...]:
+    """List every file below a folder (or the one file named), in order of path.
+
+    Links are followed only where they stay inside the folder.
+
+    Raises:
+        NothingMatchedError: The folder does not exist.
+    """
+    if folder.is_file():
+        return (folder,)
+    if not folder.is_dir():
+        raise NothingMatchedError(f"{folder} is no folder", hint="name a folder of DICOM files")
+    home = folder.resolve()
+    found = [Path(where) / name for where, _, names in os.walk(folder) for name in names]
+    kept = [path for path in found if path.is_file() and (not path.is_symlink() or home in path.resolve().parents)]
+    return tuple(sorted(kept, key=lambda path: path.as_posix()))
+
+
+def sort_files(paths: Iterable[Path], *, root: Path) -> Sorted:
+    """Sort files into image series, annotations and outcomes; every file is in exactly one place.
+
+    Args:
+        paths: Files, DICOM or not.
+        root: Folder their names in outcomes are relative to.
+
+    Returns:
+        Series in order of study, series and part; annotations in order of SOPInstanceUID; an outcome
+        for every other file, in order of path.
+    """
+    items = [(FileRef(_name(path, root)), path) for path in sorted(paths)]
+    results = list(run_items("sort", items, _read))
+    outcomes = [result.outcome for result in results if result.value is None]
+    found = [(result.outcome.ref, result.value) for result in results if result.value is not None]
+    unique, twice = _without_copies([(ref, value) for ref, value in found if isinstance(ref, FileRef)])
+    images = [value for value in unique if isinstance(value, Image)]
+    notes = sorted((value for value in unique if isinstance(value, AnnotationFile)), key=lambda file: file.ref.sop_uid)
+    everything = sorted([*outcomes, *twice], key=lambda outcome: str(outcome.ref))
+    return Sorted(_series(images), tuple(notes), tuple(everything))
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def _read(path: Path) -> Image | AnnotationFile:
+    facts = read_facts(path, _KEYWORDS)
+    sop_class = facts.text("SOPClassUID")
+    if facts.text("MediaStorageSOPClassUID") == _DIRECTORY_CLASS:
+        raise NotDicomError("a DICOMDIR lists files and holds none", hint="its files are found by themselves")
+    if not all(facts.text(keyword) for keyword in ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")):
+        raise UnreadableError("the file does not say which object it is", hint="ask the sender for a new export")
+    if sop_class in ANNOTATION_CLASSES:
+        return annotation_file(path)
+    if sop_class in IMAGE_CLASSES:
+        return _image(path, facts)
+    kind = _MULTIFRAME_CLASSES.get(sop_class, f"SOP class {sop_class}")
+    raise UnsupportedObjectError(f"{kind} is not read", hint="single-frame CT, MR and PET images are")
+
+
+def _image(path: Path, facts: Facts) -> Image:
+    if facts.whole("NumberOfFrames") > 1:
+        raise UnsupportedObjectError("several frames in a single-frame image", hint="ask the sender for a new export")
+    if not facts.has_pixels:
+        raise UnsupportedPixelsError("the image has no pixel data", hint="retrieve it again")
+    return Image(
+        header=_slice_header(path, facts),
+        ref=SeriesRef(facts.text("StudyInstanceUID"), facts.text("SeriesInstanceUID")),
+        facts=facts,
+    )
+
+
+def _slice_header(path: Path, facts: Facts) -> SliceHeader:
+    position = facts.numbers("ImagePositionPatient", count=3)
+    orientation = facts.numbers("ImageOrientationPatient", count=6)
+    spacing = facts.numbers("PixelSpacing", count=2)
+    if position is None or orientation is None or spacing is None:
+        raise NoGeometryError("the image does not say where it lies", hint="nothing racoon could know")
+    row, column = np.array(orientation[:3]), np.array(orientation[3:])
+    lengths = np.linalg.norm(row), np.linalg.norm(column)
+    is_sound = np.isfinite([*position, *orientation, *spacing]).all() and min(spacing) > 0
+    if not is_sound or not np.allclose(lengths, 1, atol=1e-3) or abs(row @ column) > 1e-3:
+        raise NoGeometryError("position, orientation or pixel spacing make no sense", hint="ask for a new export")
+    return SliceHeader(
+        path=path,
+        sop_uid=facts.text("SOPInstanceUID"),
+        rows=facts.whole("Rows"),
+        columns=facts.whole("Columns"),
+        position_lps=(position[0], position[1], position[2]),
+        row_direction=_point(row / lengths[0]),
+        column_direction=_point(column / lengths[1]),
+        pixel_spacing_mm=(spacing[0], spacing[1]),
+        instance_number=facts.whole("InstanceNumber"),
+    )
+
+
+def _point(vector: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Point:
+    x, y, z = (float(value) for value in vector)
+    return (x, y, z)
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    ref: FileRef
+    value: Image | AnnotationFile
+
+    @property
+    def path(self) -> Path:
+        return self.value.header.path if isinstance(self.value, Image) else self.value.path
+
+    @property
+    def sop_uid(self) -> str:
+        return self.value.header.sop_uid if isinstance(self.value, Image) else self.value.ref.sop_uid
+
+
+def _without_copies(
+    found: Sequence[tuple[FileRef, Image | AnnotationFile]],
+) -> tuple[list[Image | AnnotationFile], list[Outcome]]:
+    """Keep one file of each SOP instance; copies that differ are all set aside."""
+    by_uid: dict[str, list[_Copy]] = defaultdict(list)
+    for ref, value in found:
+        copy = _Copy(ref, value)
+        by_uid[copy.sop_uid].append(copy)
+    kept: list[Image | AnnotationFile] = []
+    outcomes: list[Outcome] = []
+    for copies in by_uid.values():
+        if len(copies) > 1 and len({sha256_of(copy.path) for copy in copies}) > 1:
+            conflict = ConflictingInstanceError("files differ under one SOPInstanceUID", hint="keep the right one")
+            outcomes += [outcome_of(conflict, ref=copy.ref, step="sort") for copy in copies]
+            continue
+        kept.append(copies[0].value)
+        again = DuplicateInstanceError("the same object again", hint="one copy is used")
+        outcomes += [outcome_of(again, ref=copy.ref, step="sort") for copy in copies[1:]]
+    return kept, outcomes
+
+
+def _series(images: Sequence[Image]) -> tuple[Series, ...]:
+    by_series: dict[SeriesRef, list[Image]] = defaultdict(list)
+    for image in images:
+        by_series[image.ref].append(image)
+    made = [_one_series(part, group) for ref in by_series for part, group in split(by_series[ref])]
+    return tuple(sorted(made, key=lambda series: (series.ref, series.part)))
+
+
+def _one_series(part: str, images: Sequence[Image]) -> Series:
+    ordered = sorted(images, key=lambda image: (image.along_normal, image.header.instance_number, image.header.sop_uid))
+    first = ordered[0]
+    return Series(
+        ref=first.ref,
+        patient=first.facts.text("PatientID"),
+        study_date=first.facts.text("StudyDate"),
+        frame_of_reference=first.facts.text("FrameOfReferenceUID") or None,
+        slices=tuple(image.header for image in ordered),
+        acquisition=_acquisition(first.facts),
+        part=part,
+    )
+
+
+def _acquisition(facts: Facts) -> Acquisition:
+    return Acquisition(
+        modality=facts.text("Modality"),
+        description=facts.text("SeriesDescription"),
+        body_part=facts.text("BodyPartExamined"),
+        manufacturer=facts.text("Manufacturer"),
+        model=facts.text("ManufacturerModelName"),
+        image_type=facts.texts("ImageType"),
+        kernel=facts.texts("ConvolutionKernel"),
+        slice_thickness_mm=facts.number("SliceThickness"),
+        kvp=facts.number("KVP"),
+        contrast_agent=facts.text("ContrastBolusAgent"),
+        patient_position=facts.text("PatientPosition"),
+        sop_class_uid=facts.text("SOPClassUID"),
+        transfer_syntax_uid=facts.transfer_syntax_uid,
+    )

@@ -1,0 +1,178 @@
+"""NIfTI files in and out, and the one place where LPS becomes RAS."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from isal import igzip, isal_zlib
+
+from racoon_data.errors import DamagedDatasetError, DatasetError
+from racoon_data.files.atomic import storage_errors, whole_file
+from racoon_data.geometry import Geometry, as_affine
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_LEVEL = 2
+_HEADER_BYTES = 352
+_SCANNER = 1
+_KEPT = ("uint8", "int16", "uint16", "int32", "float32")
+
+
+def write_nifti(path: Path, array: npt.NDArray[Any], geometry: Geometry, *, unit: str = "") -> None:
+    """Write a volume as NIfTI-1, whole or not at all; the same volume gives the same bytes.
+
+    The sform holds the affine; the qform too, unless the grid is sheared (a tilted gantry), which a
+    qform cannot express: then its code is 0. Values are stored as they are (slope 1, intercept 0).
+
+    Args:
+        path: ``.nii.gz`` or ``.nii``.
+        array: Values ``[k, j, i]``: uint8, int16, uint16, int32 or float32; bool becomes uint8, float64
+            float32, other integers int32 where they fit.
+        geometry: The grid (mm, LPS).
+        unit: What a value means; kept in ``intent_name``.
+
+    Raises:
+        DatasetError: Array and grid differ, or the values have no NIfTI type that keeps them.
+        DiskFullError: No space is left; nothing is left behind.
+    """
+    with whole_file(path) as partial:
+        write_nifti_as(partial, array, geometry, unit=unit, is_packed=path.suffix == ".gz")
+
+
+def write_nifti_as(
+    path: Path, array: npt.NDArray[Any], geometry: Geometry, *, unit: str = "", is_packed: bool = True
+) -> None:
+    """Write the bytes of ``write_nifti`` under any name, without the rename."""
+    if array.shape != geometry.array_shape:
+        raise DatasetError(f"an array of {array.shape} does not lie on a grid of {geometry.array_shape}")
+    values = np.ascontiguousarray(_storable(array))
+    head = _header(values.dtype, geometry, unit)
+    with storage_errors(path.name), path.open("wb") as stream:
+        if not is_packed:
+            stream.write(head)
+            stream.write(values.data)
+            return
+        with igzip.IGzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=stream, mtime=0) as packed:
+            packed.write(head)
+            packed.write(values.reshape(-1).view(np.uint8).data)
+
+
+def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if array.dtype.name in _KEPT:
+        return array.astype(array.dtype.newbyteorder("<"), copy=False)
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8)
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    limits = np.iinfo(np.int32)
+    if array.dtype.kind in "iu" and (not array.size or (array.min() >= limits.min and array.max() <= limits.max)):
+        return array.astype(np.int32)
+    raise DatasetError(f"values of type {array.dtype} have no place in NIfTI", hint="use int32 or float32")
+
+
+def _header(dtype: np.dtype[Any], geometry: Geometry, unit: str) -> bytes:
+    affine = _LPS_TO_RAS @ geometry.matrix
+    header = nib.Nifti1Header()
+    header.set_data_dtype(dtype)
+    header.set_data_shape(geometry.shape)
+    header.set_zooms(geometry.spacing_mm)
+    if is_sheared(geometry):
+        header.set_qform(None, code=0)
+    else:
+        header.set_qform(affine, code=_SCANNER, strip_shears=True)
+    header.set_sform(affine, code=_SCANNER)
+    header.set_xyzt_units("mm")
+    header.set_slope_inter(1, 0)
+    header["vox_offset"] = _HEADER_BYTES
+    header["magic"] = b"n+1"
+    header["intent_name"] = unit.encode("ascii", "replace")[:15]
+    return bytes(header.binaryblock) + b"\0\0\0\0"
+
+
+def is_sheared(geometry: Geometry, *, tolerance: float = 1e-4) -> bool:
+    """Tell whether the axes of a grid are not at right angles (cosine beyond the tolerance)."""
+    columns = geometry.matrix[:3, :3] / np.linalg.norm(geometry.matrix[:3, :3], axis=0)
+    return bool(np.abs(columns.T @ columns - np.eye(3)).max() > tolerance)
+
+
+def read_nifti(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
+    """Read a NIfTI-1 file.
+
+    The sform is used where it has a code, else the qform. A slope or intercept in the header is applied
+    (float32), otherwise the stored type is kept.
+
+    Args:
+        path: ``.nii.gz`` or ``.nii``, three dimensions.
+
+    Returns:
+        Values ``[k, j, i]`` and the grid (mm, LPS).
+
+    Raises:
+        DamagedDatasetError: The file is missing, cut or no NIfTI.
+        DatasetError: It is whole but not a volume with a place.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DamagedDatasetError(f"{path.name} cannot be read", hint="write it again") from error
+    return parse_nifti(raw, name=path.name)
+
+
+def parse_nifti(raw: bytes, *, name: str) -> tuple[npt.NDArray[Any], Geometry]:
+    """Read a NIfTI-1 file from its bytes; see ``read_nifti``."""
+    data = _unpacked(raw, name)
+    header = _parsed_header(data, name)
+    shape = tuple(int(size) for size in header.get_data_shape())
+    if len(shape) < 3 or min(shape) < 1 or any(size != 1 for size in shape[3:]):
+        raise DatasetError(f"{name} has shape {shape}, not three dimensions", hint="split it into volumes")
+    dtype, offset = header.get_data_dtype(), max(int(header["vox_offset"]), _HEADER_BYTES)
+    count = shape[0] * shape[1] * shape[2]
+    if len(data) - offset < count * dtype.itemsize:
+        raise DamagedDatasetError(f"{name} ends before its voxels do", hint="write it again")
+    array = np.frombuffer(data, dtype=dtype, count=count, offset=offset).reshape(shape[2], shape[1], shape[0])
+    geometry = Geometry((shape[0], shape[1], shape[2]), as_affine(_LPS_TO_RAS @ _affine(header, name)))
+    return _scaled(array, header), geometry
+
+
+def _parsed_header(data: bytes, name: str) -> Any:
+    try:
+        return nib.Nifti1Header.from_fileobj(io.BytesIO(data[:_HEADER_BYTES]))
+    except (nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError, ValueError, struct.error) as error:
+        raise DamagedDatasetError(f"{name} is no NIfTI-1 file", hint="write it again") from error
+
+
+def _affine(header: Any, name: str) -> npt.NDArray[np.float64]:
+    affine = header.get_sform() if header["sform_code"] > 0 else header.get_qform()
+    has_place = (header["sform_code"] > 0 or header["qform_code"] > 0) and np.isfinite(affine).all()
+    if not has_place or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        raise DatasetError(f"{name} does not say where it lies", hint="write it with an sform")
+    return np.asarray(affine, dtype=np.float64)
+
+
+def _scaled(array: npt.NDArray[Any], header: Any) -> npt.NDArray[Any]:
+    slope, intercept = header.get_slope_inter()
+    native = array.astype(array.dtype.newbyteorder("="), copy=True)
+    if slope in (None, 1.0) and intercept in (None, 0.0):
+        return native
+    return (native * np.float64(slope) + np.float64(intercept or 0.0)).astype(np.float32)
+
+
+def _unpacked(raw: bytes, name: str) -> bytes:
+    """Inflate gzip data, no further than the header inside says there are voxels."""
+    if raw[:2] != b"\x1f\x8b":
+        return raw
+    try:
+        peek = isal_zlib.decompressobj(wbits=31).decompress(raw, _HEADER_BYTES)
+        header = _parsed_header(peek, name)
+        size = int(np.prod([int(n) for n in header.get_data_shape()])) * header.get_data_dtype().itemsize
+        offset = max(int(header["vox_offset"]), _HEADER_BYTES)
+        return bytes(isal_zlib.decompressobj(wbits=31).decompress(raw, offset + size))
+    except (isal_zlib.error, zlib.error, gzip.BadGzipFile, EOFError) as error:
+        raise DamagedDatasetError(f"{name} cannot be unpacked", hint="write it again") from error
