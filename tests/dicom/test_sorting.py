@@ -196,7 +196,7 @@ def test_two_contents_of_one_instance_are_both_set_aside(tmp_path: Path):
 
     found = sort_files(files_under(tmp_path), root=tmp_path)
 
-    assert [one.code for one in found.outcomes] == ["dicom.conflicting_instance"] * 2
+    assert [one.code for one in found.outcomes] == ["dicom.inconsistent_series"] * 2
     assert [len(series.slices) for series in found.series] == [2]
 
 
