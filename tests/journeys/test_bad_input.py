@@ -177,7 +177,9 @@ def test_nothing_that_stood_before_is_lost(folder):
     walk(folder, expect=0)
     root = folder / "site" / "datasets" / "lung"
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    (folder / "labels.json").write_text(json.dumps({**LABELS, "labels": [{**LABELS["labels"][0], "synonyms": []}]}))
+    (folder / "labels.json").write_text(
+        json.dumps({**LABELS, "labels": [{**LABELS["labels"][0], "name": "nodule", "synonyms": []}]})
+    )
 
     walk(folder, expect=8)
 
