@@ -87,10 +87,13 @@ def _links_of(file: AnnotationFile, series: Sequence[Series], by_sop: dict[str, 
 
 
 def _references(file: AnnotationFile, by_sop: dict[str, AnnotationFile]) -> tuple[frozenset[str], frozenset[str]]:
-    """Collect references, those of referenced annotations included (one step)."""
+    """Collect references, those of referenced annotations included (one step).
+
+    A structure set names its study where others name an instance; that is no reference to an image.
+    """
     through = [by_sop[sop] for sop in sorted(file.referenced_sops) if sop in by_sop and sop != file.ref.sop_uid]
     sops = file.referenced_sops.union(*(other.referenced_sops for other in through))
-    return sops, file.referenced_series.union(*(other.referenced_series for other in through))
+    return sops - {file.ref.study_uid}, file.referenced_series.union(*(other.referenced_series for other in through))
 
 
 def _by_images(series: Sequence[Series], sops: frozenset[str]) -> list[Series]:
