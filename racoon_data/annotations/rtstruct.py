@@ -117,10 +117,15 @@ def _contours(drawn: Iterable[pydicom.Dataset], here: frozenset[str] | None) -> 
 
 
 def _points(item: pydicom.Dataset) -> Points | None:
-    """Read the vertices (mm, LPS), ``None`` where they are no whole triples of finite numbers."""
-    texts = texts_of(item, "ContourData")
+    """Read the vertices (mm, LPS), ``None`` where they are no whole triples of finite numbers.
+
+    The bytes are split here: a structure set holds millions of numbers, and pydicom makes an object of each.
+    """
+    raw = item.get_item("ContourData")
+    value = raw.value if raw is not None else b""
+    texts = value.rstrip(b"\0 ").split(b"\\") if isinstance(value, bytes) else texts_of(item, "ContourData")
     try:
-        flat = np.array(texts, dtype=np.float64)
+        flat = np.array([float(text) for text in texts], dtype=np.float64)
     except ValueError:
         return None
     if flat.size % 3 or not np.isfinite(flat).all():

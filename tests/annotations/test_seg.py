@@ -213,6 +213,27 @@ def test_a_segmentation_of_a_part_is_placed_on_the_whole_image(tmp_path):
     np.testing.assert_array_equal(mask, box(SHAPE, k=slice(2, 6), j=slice(2, 8), i=slice(3, 10)))
 
 
+@pytest.mark.parametrize("size", [(8, 11, 13), (9, 10, 14)])
+def test_a_segmentation_cut_in_another_plane_is_placed(tmp_path, size):
+    """Coronal frames, columns to the left and rows to the feet, lie where they belong on an axial image."""
+    slices, rows, columns = size
+    cube = {"spacing_mm": (2.0, 2.0, 2.0)}
+    image = a_series(tmp_path / "ct", **SIZE, **cube)
+    turned = (-1, 0, 0, 0, 0, -1)  # its slices ascend to the front
+    coronal = a_series(tmp_path / "cor", slices=rows, rows=slices, columns=columns, orientation=turned,
+                       origin_lps=image.geometry.position_lps((columns - 1, rows - 1, slices - 1)), **cube)  # fmt: skip
+    whole = np.zeros((9, 11, 14), dtype=bool)
+    whole[:8, :11, :13] = two_lesions()["consolidation"]
+    seen = whole[:slices, :rows, :columns][::-1, ::-1, ::-1].transpose(1, 0, 2)
+    (seg,) = a_seg(tmp_path, coronal, {"a": seen})
+
+    annotation = read_seg(seg.path, image)
+
+    truth = two_lesions()["consolidation"].copy()
+    truth[:, rows:] = False
+    np.testing.assert_array_equal(masks_of(annotation)["a"], truth)
+
+
 def test_what_lies_outside_the_image_is_counted(tmp_path):
     """Voxels of a larger segmentation beyond the image are left out with their number."""
     larger = a_series(tmp_path / "larger", slices=8, rows=13, columns=13)
