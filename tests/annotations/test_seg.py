@@ -48,6 +48,15 @@ def edited(path, change):
     dataset.save_as(path)
 
 
+def damage(dataset):
+    """Write what highdicom refuses: no segment number in the dimension index, an instance named twice."""
+    referenced = dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    referenced.append(referenced[0])
+    del dataset.DimensionIndexSequence[0]
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        del group.FrameContentSequence[0].DimensionIndexValues
+
+
 def made_by_highdicom(folder, made, pixels, kind, **options):
     """Write a fractional or label-map SEG with one described segment per label."""
     images = [pydicom.dcmread(path) for path in made.paths]
@@ -146,13 +155,6 @@ def test_our_own_unpacking_agrees_with_highdicom(tmp_path):
 def test_a_file_highdicom_refuses_is_read_all_the_same(tmp_path):
     """An instance listed twice and a segment number missing in the dimension index cost nothing."""
     made, path = made_with_seg(tmp_path)
-
-    def damage(dataset):
-        referenced = dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence
-        referenced.append(referenced[0])
-        del dataset.DimensionIndexSequence[0]
-        for group in dataset.PerFrameFunctionalGroupsSequence:
-            del group.FrameContentSequence[0].DimensionIndexValues
 
     edited(path, damage)
     with pytest.raises(Exception, match=r".+"):
@@ -290,6 +292,19 @@ def test_fractional_values_count_from_half_of_the_maximum(tmp_path):
     assert annotation.notes == ("fractional values (probability) count from 0.5 of the maximum on",)
 
 
+def test_fractional_files_that_highdicom_refuses_are_read(tmp_path):
+    """Eight-bit frames decode without highdicom too."""
+    made = a_series(tmp_path / "ct", **SIZE)
+    pixels = np.zeros(SHAPE, dtype=np.float32)
+    pixels[3, 4, 2:6] = (0.2, 0.49, 0.51, 1.0)
+    path = made_by_highdicom(tmp_path, made, pixels, "FRACTIONAL", fractional_type="OCCUPANCY")
+    edited(path, damage)
+
+    with pytest.raises(Exception, match=r".+"):
+        highdicom.seg.segread(path)
+    assert np.argwhere(masks_of(read_seg(path, made))["s1"]).tolist() == [[3, 4, 4], [3, 4, 5]]
+
+
 def test_a_label_map_gives_a_mask_for_every_value(tmp_path):
     """Each value of a label map is a segment; background is none."""
     made = a_series(tmp_path / "ct", **SIZE)
@@ -301,6 +316,17 @@ def test_a_label_map_gives_a_mask_for_every_value(tmp_path):
 
     np.testing.assert_array_equal(masks["s1"], pixels == 1)
     np.testing.assert_array_equal(masks["s2"], pixels == 2)
+
+
+def test_padding_of_a_label_map_is_no_segment(tmp_path):
+    """The value PixelPaddingValue names means that nothing was looked at there."""
+    made = a_series(tmp_path / "ct", **SIZE)
+    pixels = np.zeros(SHAPE, dtype=np.uint8)
+    pixels[1:3, 2:5, 2:5], pixels[4, 7, 8:12] = 1, 2
+    path = made_by_highdicom(tmp_path, made, pixels, "LABELMAP")
+    edited(path, lambda dataset: setattr(dataset, "PixelPaddingValue", 2))
+
+    assert list(masks_of(read_seg(path, made))) == ["s1"]
 
 
 def test_a_described_segment_without_voxels_is_noted(tmp_path):
