@@ -87,7 +87,13 @@ def _plant(dataset: Dataset) -> None:
     for row in _rows():
         tag = int(row["id"], 16)
         vr = dictionary_VR(tag)
-        if keyword_for_tag(tag) in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientName"):
+        if keyword_for_tag(tag) in (
+            "PatientID",
+            "StudyInstanceUID",
+            "SeriesInstanceUID",
+            "SOPInstanceUID",
+            "PatientName",
+        ):
             if tag in dataset:
                 continue
         is_kept_text = row.get("rtnPatCharsOpt") == "K" and vr == "SH"

@@ -39,7 +39,9 @@ def test_dates_move_by_whole_days(text: str, vr: str, after: str):
     assert shifted(text, vr, 2) == after
 
 
-@pytest.mark.parametrize(("text", "vr"), [("yesterday", "DA"), ("20201332", "DA"), ("Anna", "TM"), ("9999123110", "DT")])
+@pytest.mark.parametrize(
+    ("text", "vr"), [("yesterday", "DA"), ("20201332", "DA"), ("Anna", "TM"), ("9999123110", "DT")]
+)
 def test_what_is_no_date_does_not_stay(text: str, vr: str):
     """A value that cannot be shifted is never kept as it is."""
     assert shifted(text, vr, 1) is None
@@ -93,4 +95,10 @@ def test_labels_lose_only_the_patient(label: str, after: str):
 
 def test_old_ages_are_capped():
     """Ages over 89 years are shown as 90."""
-    assert [capped_age(age) for age in ("089Y", "090Y", "101Y", "011M", "old")] == ["089Y", "090Y", "090Y", "011M", None]
+    assert [capped_age(age) for age in ("089Y", "090Y", "101Y", "011M", "old")] == [
+        "089Y",
+        "090Y",
+        "090Y",
+        "011M",
+        None,
+    ]
