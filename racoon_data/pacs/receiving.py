@@ -93,6 +93,7 @@ class Receiver:
         status = self.take(arrival)
         if self.error is not None:
             event.assoc.abort(block=False)
+            event.assoc.dimse.msg_queue.put((None, None))  # ends our own wait for the next message at once
         return status
 
     def take(self, arrival: Arrival) -> int:

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pydicom
-import pytest
 
 from racoon_data.errors import ExitCode
 from racoon_data.events import Event
@@ -153,13 +152,12 @@ def test_a_full_disk_stops_and_leaves_no_torn_file(tmp_path):
         assert {row.attempts for row in ledger.instances("1.2.7") if row.ref.series_uid == "1.2.7.1"} == {1}
 
 
-@pytest.mark.slow
 def test_killed_pulls_end_complete(tmp_path):
-    """After several kill -9 the next pull completes the study, with no torn file and none fetched twice."""
+    """After two kill -9 the next pull completes the study, with no torn file and none fetched twice."""
     a_series(tmp_path / "archive", study_uid="1.2.8", slices=60)
     out = tmp_path / "out"
     with EmbeddedPacs(tmp_path / "archive") as pacs:
-        for target in (1, 15, 35):
+        for target in (1, 25):
             process = pull(pacs.port, out)
             deadline = time.monotonic() + 30
             while len(list(out.rglob("*.dcm"))) < target and time.monotonic() < deadline:
