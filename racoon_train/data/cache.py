@@ -74,7 +74,9 @@ def build_cache(dataset: Dataset, folder: Path, *, on_event: OnEvent = ignore) -
     items = [(CaseRef(case.case_id), case) for case in dataset.cases]
     results = list(run_items("cache", items, partial(_store, home), on_event=on_event))
     bad = tuple(result.outcome for result in results if result.outcome.status is not Status.DONE)
-    good = tuple((case.case_id, case.split) for case in dataset.cases if CaseRef(case.case_id) not in {b.ref for b in bad})
+    good = tuple(
+        (case.case_id, case.split) for case in dataset.cases if CaseRef(case.case_id) not in {b.ref for b in bad}
+    )
     if not good:
         raise DatasetError("no case could be decoded", ref=dataset.name, hint="run racoon dataset check")
     write_json(home / "cases.json", {"layout": _LAYOUT, "cases": [list(case) for case in good]})
@@ -128,17 +130,21 @@ def _store(home: Path, case: TrainCase) -> None:
     _write(home / f"{case.case_id}.label.b2nd", label)
     index = {str(value): points for value, points in foreground_index(label).items()}
     with whole_file(home / f"{case.case_id}.index.npz") as partial_path, partial_path.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **index)  # type: ignore[arg-type]
+        np.savez(stream, allow_pickle=False, **index)
 
 
 def _write(path: Path, array: npt.NDArray[Any]) -> None:
     import blosc2
 
-    blocks: Sequence[int] = [min(_BLOCK, size) if axis >= array.ndim - 3 else 1 for axis, size in enumerate(array.shape)]
+    blocks: Sequence[int] = [
+        min(_BLOCK, size) if axis >= array.ndim - 3 else 1 for axis, size in enumerate(array.shape)
+    ]
     with whole_file(path) as partial_path:
         settings = {"codec": blosc2.Codec.ZSTD, "clevel": 5, "filters": [blosc2.Filter.BITSHUFFLE], "nthreads": 1}
         partial_path.unlink(missing_ok=True)
-        blosc2.asarray(np.ascontiguousarray(array), urlpath=str(partial_path), mode="w", blocks=blocks, cparams=settings)
+        blosc2.asarray(
+            np.ascontiguousarray(array), urlpath=str(partial_path), mode="w", blocks=blocks, cparams=settings
+        )
 
 
 def _load(home: Path, case_id: str, split: str) -> CachedCase:

@@ -84,7 +84,9 @@ def open_dataset(root: Path, *, verify: bool = True, on_event: OnEvent = ignore)
         SplitLeakError: A patient stands in both splits.
     """
     manifest = _manifest(root)
-    cases = tuple(sorted((_case(root, entry) for entry in manifest["cases"] if entry["label"]), key=lambda c: c.case_id))
+    cases = tuple(
+        sorted((_case(root, entry) for entry in manifest["cases"] if entry["label"]), key=lambda c: c.case_id)
+    )
     _refuse_leaks(cases)
     items = [(CaseRef(case.case_id), case) for case in cases]
     results = list(run_items("verify", items, _verified, on_event=on_event)) if verify else []

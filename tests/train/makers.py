@@ -29,8 +29,14 @@ def a_job(*, rounds: int = 2, steps: int = 6, quorum: int = 0) -> Job:
 def a_dataset(root: Path, *, site: str = "a", cases: int = 4, annotated: tuple[str, ...] = ("lesion", "fluid")) -> Path:
     """A dataset of 32x32x4 volumes: a bright square lesion and a middling fluid stripe in dark lung."""
     rng = np.random.default_rng([len(site), *site.encode()])
-    entries = [_case(root, f"{site}-{number}", rng, "test" if number == 0 else "train", annotated) for number in range(cases)]
-    schema = {"name": "tiny", "version": "1", "labels": [{"value": label.value, "name": label.name} for label in LABELS]}
+    entries = [
+        _case(root, f"{site}-{number}", rng, "test" if number == 0 else "train", annotated) for number in range(cases)
+    ]
+    schema = {
+        "name": "tiny",
+        "version": "1",
+        "labels": [{"value": label.value, "name": label.name} for label in LABELS],
+    }
     whole = hashlib.sha256(json.dumps([entry["sha256"] for entry in entries]).encode()).hexdigest()
     manifest = {
         "schema_version": "1.0",
@@ -47,7 +53,9 @@ def a_dataset(root: Path, *, site: str = "a", cases: int = 4, annotated: tuple[s
     return root
 
 
-def _case(root: Path, case_id: str, rng: np.random.Generator, split: str, annotated: tuple[str, ...]) -> dict[str, object]:
+def _case(
+    root: Path, case_id: str, rng: np.random.Generator, split: str, annotated: tuple[str, ...]
+) -> dict[str, object]:
     image = rng.normal(-800, 30, (4, 32, 32)).round()
     label = np.zeros((4, 32, 32), np.uint8)
     row, column = rng.integers(4, 14, 2)
