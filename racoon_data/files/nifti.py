@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import io
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -13,6 +13,9 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
+from isal.igzip_lib import IsalError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from racoon_data.errors import DamagedDatasetError, DatasetError
 from racoon_data.files.atomic import storage_errors, whole_file
@@ -144,7 +147,7 @@ def parse_nifti(raw: bytes, *, name: str) -> tuple[npt.NDArray[Any], Geometry]:
 def _parsed_header(data: bytes, name: str) -> Any:
     try:
         return nib.Nifti1Header.from_fileobj(io.BytesIO(data[:_HEADER_BYTES]))
-    except (nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError, ValueError, struct.error) as error:
+    except (HeaderDataError, WrapStructError, ValueError, struct.error) as error:
         raise DamagedDatasetError(f"{name} is no NIfTI-1 file", hint="write it again") from error
 
 
@@ -165,14 +168,27 @@ def _scaled(array: npt.NDArray[Any], header: Any) -> npt.NDArray[Any]:
 
 
 def _unpacked(raw: bytes, name: str) -> bytes:
-    """Inflate gzip data, no further than the header inside says there are voxels."""
+    """Inflate gzip data and check its sums, no further than the header inside says there are voxels."""
     if raw[:2] != b"\x1f\x8b":
         return raw
     try:
-        peek = isal_zlib.decompressobj(wbits=31).decompress(raw, _HEADER_BYTES)
-        header = _parsed_header(peek, name)
-        size = int(np.prod([int(n) for n in header.get_data_shape()])) * header.get_data_dtype().itemsize
-        offset = max(int(header["vox_offset"]), _HEADER_BYTES)
-        return bytes(isal_zlib.decompressobj(wbits=31).decompress(raw, offset + size))
-    except (isal_zlib.error, zlib.error, gzip.BadGzipFile, EOFError) as error:
+        header = _parsed_header(_inflated(raw, _HEADER_BYTES), name)
+        size = math.prod(int(n) for n in header.get_data_shape()) * header.get_data_dtype().itemsize
+        end = max(int(header["vox_offset"]), _HEADER_BYTES) + size
+        data = _inflated(raw, end + 1)
+    except (zlib.error, IsalError, EOFError) as error:
         raise DamagedDatasetError(f"{name} cannot be unpacked", hint="write it again") from error
+    if len(data) > end:
+        raise DamagedDatasetError(f"{name} holds more than its voxels", hint="write it again")
+    return data
+
+
+def _inflated(raw: bytes, most: int) -> bytes:
+    """Inflate up to ``most`` bytes of a gzip file, which may have several members."""
+    parts: list[bytes] = []
+    while raw and most > 0:
+        unpacker = isal_zlib.decompressobj(wbits=31)
+        parts.append(unpacker.decompress(raw, most))
+        most -= len(parts[-1])
+        raw = unpacker.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)
