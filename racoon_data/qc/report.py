@@ -17,7 +17,7 @@ from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import write_text
 from racoon_data.files.manifest import Manifest, load_manifest
 from racoon_data.qc.cards import Card, cards_of
-from racoon_data.qc.findings import issues_across, read_issues
+from racoon_data.qc.findings import all_issues
 from racoon_data.qc.plots import bars, share, strips
 from racoon_data.qc.thumbnails import hex_of
 
@@ -43,10 +43,7 @@ def write_report(root: Path, *, workers: int = 1, on_event: OnEvent = ignore) ->
         SchemaError: Manifest or findings cannot be read.
     """
     manifest = load_manifest(root)
-    issues = sorted(
-        {*read_issues(root), *issues_across(root, manifest)},
-        key=lambda issue: (issue.severity, issue.code, issue.case, issue.message),
-    )
+    issues = all_issues(root, manifest)
     cards = cards_of(root, manifest, issues, workers=workers, on_event=on_event)
     write_text(root / REPORT_HTML, page_of(manifest, issues, cards))
     return root / REPORT_HTML
