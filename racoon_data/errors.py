@@ -355,6 +355,27 @@ class IncompleteStudyError(CaseError):
     is_skip = True
 
 
+class IncompleteSeriesError(CaseError):
+    """A series the case needs lost an instance on the way."""
+
+    code = "case.incomplete_series"
+    is_skip = True
+
+
+class NotSelectedError(CaseError):
+    """The object belongs to a study that became a case without it."""
+
+    code = "case.not_selected"
+    is_skip = True
+
+
+class QualityError(CaseError):
+    """A check failed, and the case is kept out of the dataset."""
+
+    code = "case.quality"
+    exit_code = ExitCode.QUALITY
+
+
 class DatasetError(RacoonError):
     """A dataset is wrong."""
 
@@ -410,6 +431,13 @@ class PayloadError(FederationError):
     """An update has wrong names, shapes or values."""
 
     code = "federation.payload"
+    exit_code = ExitCode.POLICY
+
+
+class JobMismatchError(FederationError):
+    """A site's dataset does not fit the job."""
+
+    code = "federation.job_mismatch"
     exit_code = ExitCode.POLICY
 
 

@@ -36,7 +36,7 @@ DOCUMENT: dict[str, Any] = {
         {
             "value": 3,
             "name": "ggo",
-            "codes": [{"value": "50196008", "scheme": "SCT"}],
+            "codes": [{"value": "1217294009", "scheme": "SCT"}],
             "synonyms": ["Ground Glass Opacity", "Milchglastrübung"],
             "priority": 2,
         },

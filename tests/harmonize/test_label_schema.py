@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import pytest
 
+from racoon_data import schemas
 from racoon_data.errors import SchemaError, SettingsError
 from racoon_data.harmonize.label_mapping import load_schema
 from tests.harmonize.makers import DOCUMENT
@@ -73,3 +74,11 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
     (tmp_path / "bad.json").write_text("{", encoding="utf-8")
     with pytest.raises(SchemaError, match="is not JSON"):
         load_schema(tmp_path / "bad.json")
+
+
+def test_the_example_is_valid():
+    """The example beside the JSON Schema is read as it stands."""
+    labels = load_schema(schemas.folder() / "examples" / "label-schema.json").labels
+
+    assert [label.value for label in labels] == [1, 2]
+    assert labels[1].type_modifiers[0].key == ("SCT", "7771000")

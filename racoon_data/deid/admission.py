@@ -1,0 +1,55 @@
+"""Who may pass the door: supported objects with an identity to key on and no sign of burned-in text."""
+
+from __future__ import annotations
+
+from pydicom.dataset import Dataset
+
+from racoon_data.deid.profile import Profile
+from racoon_data.deid.table import object_kinds
+from racoon_data.dicom.headers import text_of, texts_of, whole_of
+from racoon_data.errors import QuarantineError
+
+_NEEDED = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+_IMAGES = frozenset(("CT", "MR", "PT", "ENHANCED"))
+# PS3.3 C.7.3.1.1.1: modalities of drawn, filmed, photographed or scanned pictures.
+_DRAWN = frozenset(("DOC", "ES", "GM", "HC", "OT", "SC", "SM", "US", "XC"))
+_SCREENS = frozenset(("SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "SCREEN"))
+_HINT = "look at it; a person decides whether it may be released"
+
+
+def kind_of(dataset: Dataset, profile: Profile) -> str:
+    """Give the kind of an object that may pass.
+
+    Returns:
+        ``CT``, ``MR``, ``PT``, ``ENHANCED``, ``SEG``, ``RTSTRUCT``, ``SR`` or ``RWV``.
+
+    Raises:
+        QuarantineError: It may not; the message says why without any value of the patient.
+    """
+    kind = object_kinds().sop_classes.get(text_of(dataset, "SOPClassUID"), "")
+    if not kind:
+        raise QuarantineError("this kind of object is not supported by de-identification", hint=_HINT)
+    for keyword in _NEEDED:
+        if not text_of(dataset, keyword):
+            raise QuarantineError(
+                f"{keyword} is missing, so no pseudonym can be keyed", hint="complete it at its source"
+            )
+    if kind == "SR" and not profile.clean_structured_content:
+        raise QuarantineError("the profile does not clean reports", hint="switch clean_structured_content on")
+    if kind in _IMAGES and (sign := _burned_in_sign(dataset, kind, profile)):
+        raise QuarantineError(f"the image may show identity: {sign}", hint=_HINT)
+    return kind
+
+
+def _burned_in_sign(dataset: Dataset, kind: str, profile: Profile) -> str:
+    image_type = {value.upper() for value in texts_of(dataset, "ImageType")}
+    is_secondary = kind in ("CT", "MR") and "SECONDARY" in image_type and not profile.allow_secondary_images
+    signs = {
+        "BurnedInAnnotation is YES": text_of(dataset, "BurnedInAnnotation").upper() == "YES",
+        "it was converted from another medium": bool(text_of(dataset, "ConversionType")),
+        "its modality is one of drawn or filmed pictures": text_of(dataset, "Modality").upper() in _DRAWN,
+        "it is a screenshot": bool(image_type & _SCREENS),
+        "it is a secondary image": is_secondary,
+        "it is in colour": whole_of(dataset, "SamplesPerPixel") > 1,
+    }
+    return next((sign for sign, is_seen in signs.items() if is_seen), "")

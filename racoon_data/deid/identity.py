@@ -1,0 +1,170 @@
+"""The patient's own identifiers in one object, and finding them in text or bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydicom.charset import python_encoding
+from pydicom.dataset import Dataset
+
+from racoon_data.deid.pseudonyms import is_public_uid
+from racoon_data.deid.table import vocabulary
+from racoon_data.dicom.headers import texts_of
+
+_NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName", "ResponsiblePerson")
+_NUMBERS = (
+    "PatientID",
+    "OtherPatientIDs",
+    "AccessionNumber",
+    "AdmissionID",
+    "MedicalRecordLocator",
+    "PatientTelephoneNumbers",
+    "PatientAddress",
+    "RequestedProcedureID",
+)
+_UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+_PLACEHOLDERS = frozenset(
+    ("", "anonymous", "anonymized", "anonymised", "anon", "unknown", "none", "n/a", "na", "null", "test", "patient")
+)
+_STRONG_LENGTH = 4
+_STRONG_DIGITS = 8
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What must not be left of a patient in an object.
+
+    Attributes:
+        phrases: Identifiers as they stand, in lower case: names, their parts, numbers, birth date forms.
+        uids: Study, series and instance UID of the original.
+        encodings: Python names of the character encodings the object declares.
+    """
+
+    phrases: frozenset[str]
+    uids: frozenset[str] = frozenset()
+    encodings: tuple[str, ...] = ()
+
+    @cached_property
+    def in_text(self) -> re.Pattern[str]:
+        """Finds any phrase of four characters or more, or a UID, in text as whole words."""
+        long = [phrase for phrase in self.phrases if len(phrase) >= _STRONG_LENGTH or not phrase.isascii()]
+        return _pattern(sorted((*long, *self.uids), key=lambda phrase: (-len(phrase), phrase)))
+
+    @cached_property
+    def strong(self) -> frozenset[str]:
+        """Phrases distinct enough to be searched in raw bytes; known words of radiology are not."""
+        return frozenset(phrase for phrase in self.phrases if _is_strong(phrase)) | self.uids
+
+    @cached_property
+    def weak(self) -> frozenset[str]:
+        """Phrases that are too short or too common for raw bytes: they count as whole decoded values only."""
+        return frozenset(self.phrases - self.strong)
+
+    @cached_property
+    def in_bytes(self) -> re.Pattern[bytes]:
+        """Finds any strong phrase in raw bytes, in every encoding it may stand in."""
+        return self._bytes_pattern(self.strong)
+
+    @cached_property
+    def in_pixels(self) -> re.Pattern[bytes]:
+        """Finds long phrases in compressed pixel data, where four letters in a row occur by chance."""
+        return self._bytes_pattern(frozenset(phrase for phrase in self.strong if len(phrase) >= _STRONG_DIGITS))
+
+    def _bytes_pattern(self, phrases: frozenset[str]) -> re.Pattern[bytes]:
+        spellings = {spelling for phrase in phrases for spelling in _spellings(phrase, self.encodings)}
+        ordered = sorted(spellings, key=lambda one: (-len(one), one))
+        return re.compile(b"|".join(map(_bounded_bytes, ordered)) if ordered else b"(?!)", re.IGNORECASE)
+
+
+def identity_of(dataset: Dataset) -> Identity:
+    """Collect the patient's own identifiers from an object's header.
+
+    Names are taken whole and in parts, numbers as they stand, the birth date in the forms people write.
+    Placeholders such as ``unknown`` identify nobody and are left out.
+    """
+    items = [dataset, *_other_ids(dataset)]
+    names = (name for item in items for keyword in _NAMES for name in texts_of(item, keyword))
+    numbers = (number for item in items for keyword in _NUMBERS for number in texts_of(item, keyword))
+    births = (form for date in texts_of(dataset, "PatientBirthDate") for form in _date_forms(date))
+    phrases = {phrase.casefold() for phrase in (*_name_parts(names), *(one.strip() for one in numbers), *births)}
+    uids = {uid for keyword in _UIDS for uid in texts_of(dataset, keyword)}
+    own = frozenset(uid for uid in uids if uid and not is_public_uid(uid))
+    return Identity(frozenset(phrases - _PLACEHOLDERS), own, _encodings(dataset))
+
+
+def _other_ids(dataset: Dataset) -> list[Dataset]:
+    sequence = dataset.get("OtherPatientIDsSequence")
+    return list(sequence) if sequence else []
+
+
+def _name_parts(names: Iterable[str]) -> Iterator[str]:
+    for name in names:
+        groups = [group for group in name.split("=") if group.strip("^ ")]
+        yield from (group.strip("^ ") for group in groups)
+        yield from (" ".join(group.replace("^", " ").split()) for group in groups)
+        parts = [part for part in re.split(r"[\^=\s,;]+", name) if len(part) > 1]
+        yield from parts
+        yield from (piece for part in parts for piece in re.split(r"[-_]", part) if len(piece) > 1)
+
+
+def _date_forms(date: str) -> tuple[str, ...]:
+    if not re.fullmatch(r"\d{8}", date):
+        return (date,) if date else ()
+    y, m, d = date[:4], date[4:6], date[6:]
+    return (date, f"{y}-{m}-{d}", f"{y}/{m}/{d}", f"{y}.{m}.{d}", f"{d}.{m}.{y}", f"{d}/{m}/{y}", f"{d}-{m}-{y}",
+            f"{m}/{d}/{y}", f"{d}.{m}.{y[2:]}", f"{d}{m}{y}", f"{int(d)}.{int(m)}.{y}")  # fmt: skip
+
+
+def _encodings(dataset: Dataset) -> tuple[str, ...]:
+    declared = [python_encoding.get(name, "latin-1") for name in texts_of(dataset, "SpecificCharacterSet")]
+    return tuple(dict.fromkeys(("utf-8", "latin-1", *declared)))
+
+
+def _is_strong(phrase: str) -> bool:
+    if phrase in vocabulary():
+        return False
+    if not phrase.isascii():
+        return len(phrase) > 1
+    is_number = not any(character.isalpha() for character in phrase)
+    return len(phrase) >= (_STRONG_DIGITS if is_number else _STRONG_LENGTH)
+
+
+def _pattern(phrases: Iterable[str]) -> re.Pattern[str]:
+    bounded = [_bounded_text(phrase) for phrase in phrases]
+    return re.compile("|".join(bounded) if bounded else "(?!)", re.IGNORECASE)
+
+
+def _bounded_text(phrase: str) -> str:
+    before = r"(?<![^\W\d_])" if phrase[0].isalpha() else r"(?<!\d)" if phrase[0].isdigit() else ""
+    after = r"(?![^\W\d_])" if phrase[-1].isalpha() else r"(?!\d)" if phrase[-1].isdigit() else ""
+    return f"{before}{re.escape(phrase)}{after}"
+
+
+def _spellings(phrase: str, encodings: tuple[str, ...]) -> Iterator[bytes]:
+    for form in {phrase, phrase.upper(), phrase.title()}:
+        for encoding in encodings:
+            try:
+                yield form.encode(encoding)
+            except (UnicodeEncodeError, LookupError):
+                continue
+
+
+def _bounded_bytes(spelling: bytes) -> bytes:
+    # MARY is in PRIMARY: a neighbour of the same class means that it is another word.
+    letters, digits = (b"(?<![A-Za-z])", b"(?![A-Za-z])"), (b"(?<![0-9])", b"(?![0-9])")
+    before = letters[0] if spelling[:1].isalpha() else digits[0] if spelling[:1].isdigit() else b""
+    after = letters[1] if spelling[-1:].isalpha() else digits[1] if spelling[-1:].isdigit() else b""
+    return before + re.escape(spelling) + after
+
+
+def text_values(value: Any) -> tuple[str, ...]:
+    """Give an element's value as a tuple of texts."""
+    if value is None:
+        return ()
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        return (str(value),)
+    return (str(value),) if hasattr(value, "alphabetic") else tuple(str(one) for one in value)

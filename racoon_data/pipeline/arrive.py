@@ -1,0 +1,127 @@
+"""From the PACS through the one door: find, retrieve, deidentify, and the end of every instance so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from racoon_data.deid.door import DeidentifiedInstance, Door, deidentify_files
+from racoon_data.deid.profile import load_profile
+from racoon_data.deid.pseudonyms import Pseudonymizer
+from racoon_data.errors import IncompleteStudyError, NothingMatchedError, PacsPartialError
+from racoon_data.events import Event, OnEvent
+from racoon_data.outcomes import Outcome, Status
+from racoon_data.pacs.find import find
+from racoon_data.pacs.retrieve import retrieve
+from racoon_data.pipeline.plan import Plan
+from racoon_data.refs import FileRef, InstanceRef, Ref, SeriesRef, StudyRef
+from racoon_data.site.audit import AuditLog
+from racoon_data.site.ledger import Ledger, StudyVerdict, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What passed the door, and what did not.
+
+    Attributes:
+        instances: De-identified instances.
+        lost: One outcome (pseudonymous reference) for every expected instance that is not among them.
+        incomplete: One outcome for every study kept out because it did not arrive whole.
+        broken_series: Series (pseudonymous) that lost an instance at the door, each with the reason.
+    """
+
+    instances: tuple[DeidentifiedInstance, ...]
+    lost: tuple[Outcome, ...]
+    incomplete: tuple[Outcome, ...]
+    broken_series: Mapping[SeriesRef, Outcome]
+
+
+def find_studies(plan: Plan, on_event: OnEvent) -> tuple[StudyRef, ...]:
+    """Ask the PACS for the studies of a plan, sorted and without repeats.
+
+    Raises:
+        NothingMatchedError: The PACS holds no such study.
+        PacsError: The PACS could not be asked.
+    """
+    matches = find(plan.node, plan.query, on_event=on_event)
+    studies = tuple(sorted({StudyRef(match.ref.study_uid) for match in matches}))
+    if not studies:
+        raise NothingMatchedError("no study matches the query", hint="widen query.filters in the study file")
+    on_event(Event("find", plan.node.name, len(studies), len(studies)))
+    return studies
+
+
+def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event: OnEvent) -> Arrived:
+    """Bring the studies of a plan through the door; only whole studies pass.
+
+    Raises:
+        NothingMatchedError: The PACS holds no such study.
+        PacsError: The PACS could not be asked.
+        StorageError: The disk is full.
+    """
+    studies = find_studies(plan, on_event)
+    verdicts = retrieve(plan.node, studies, spool=plan.site.spool, ledger=ledger, on_event=on_event)
+    whole = [verdict for verdict in verdicts if verdict.verdict is Verdict.COMPLETE]
+    torn = [verdict for verdict in verdicts if verdict.verdict is not Verdict.COMPLETE]
+    door = Door(
+        out=plan.site.work,
+        quarantine=plan.site.quarantine,
+        profile=load_profile(None),
+        pseudonymizer=pseudonymizer,
+        audit=AuditLog(plan.site.audit),
+    )
+    sources = {path: ref for verdict in whole for ref, path in _spooled(ledger, verdict.ref)}
+    workers = plan.site.settings.site.workers
+    results = deidentify_files(tuple(sources), door, workers=workers, on_event=on_event)
+    passed = tuple(result.value for result in results if result.value is not None)
+    stopped = [
+        replace(result.outcome, ref=_behind_the_door(ref, pseudonymizer))
+        for ref, result in zip(sources.values(), results, strict=True)
+        if result.value is None
+    ]
+    lost = [*stopped, *_never_arrived(ledger, torn, pseudonymizer)]
+    return Arrived(
+        instances=passed,
+        lost=tuple(lost),
+        incomplete=tuple(_kept_out(verdict, pseudonymizer) for verdict in torn),
+        broken_series={outcome.ref.series: outcome for outcome in stopped if isinstance(outcome.ref, InstanceRef)},
+    )
+
+
+def _spooled(ledger: Ledger, study: StudyRef) -> Iterable[tuple[InstanceRef, Path]]:
+    return ((row.ref, row.path) for row in ledger.instances(study.study_uid) if row.path is not None)
+
+
+def _behind_the_door(ref: Ref, pseudonymizer: Pseudonymizer) -> Ref:
+    """Name an object by the UIDs it has, or would have, behind the door."""
+    uid = pseudonymizer.uid
+    match ref:
+        case InstanceRef(study, series, sop):
+            return InstanceRef(uid(study), uid(series), uid(sop))
+        case SeriesRef(study, series):
+            return SeriesRef(uid(study), uid(series))
+        case StudyRef(study):
+            return StudyRef(uid(study))
+        case FileRef(name):
+            return FileRef(uid(name))
+        case _:
+            return ref
+
+
+def _kept_out(verdict: StudyVerdict, pseudonymizer: Pseudonymizer) -> Outcome:
+    message = f"study is {verdict.verdict}: {verdict.arrived} of {verdict.expected} instances arrived"
+    ref = _behind_the_door(verdict.ref, pseudonymizer)
+    return Outcome(ref, "retrieve", Status.SKIPPED, IncompleteStudyError.code, message, "run again to fetch the rest")
+
+
+def _never_arrived(ledger: Ledger, torn: Iterable[StudyVerdict], pseudonymizer: Pseudonymizer) -> Iterable[Outcome]:
+    """Every instance of an incomplete study: missing ones failed, arrived ones wait in the spool."""
+    for verdict in torn:
+        for row in ledger.instances(verdict.ref.study_uid):
+            ref = _behind_the_door(row.ref, pseudonymizer)
+            if row.path is None:
+                yield Outcome(ref, "retrieve", Status.FAILED, PacsPartialError.code, "expected and not received")
+            else:
+                message = "waits in the spool for the rest of its study"
+                yield Outcome(ref, "retrieve", Status.SKIPPED, IncompleteStudyError.code, message)

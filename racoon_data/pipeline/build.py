@@ -1,0 +1,152 @@
+"""One proposed case to files on disk: read, stack, map, harmonize, check, write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from racoon_data.annotations.read import read_annotation
+from racoon_data.cases import Case, Channel, QcIssue, Severity
+from racoon_data.dataset.writer import write_case
+from racoon_data.dicom.series import Series
+from racoon_data.dicom.stacking import stack
+from racoon_data.errors import QualityError, about
+from racoon_data.files.manifest import CaseRecord, Split
+from racoon_data.files.sidecar import software
+from racoon_data.geometry import Geometry
+from racoon_data.harmonize.harmonize import harmonize
+from racoon_data.harmonize.label_mapping import Mapped, map_annotations
+from racoon_data.harmonize.recipe import Recipe
+from racoon_data.labels import Annotation, LabelSchema
+from racoon_data.pipeline.propose import CaseItem
+from racoon_data.qc.checks import check_case
+from racoon_data.refs import CaseRef
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is the same for every case of a dataset.
+
+    Attributes:
+        root: Dataset folder to write into.
+        recipe: How images and labels are harmonized.
+        schema: The label language.
+        annotated: Labels this site annotates.
+        labels_required: Refuse a case without a usable mask.
+        splits: ``train`` or ``test`` by patient.
+        folds: Cross-validation fold by patient.
+    """
+
+    root: Path
+    recipe: Recipe
+    schema: LabelSchema
+    annotated: tuple[str, ...]
+    labels_required: bool
+    splits: dict[str, Split]
+    folds: dict[str, int]
+
+    def fingerprint(self, item: CaseItem) -> str:
+        """Hash everything the files of a case depend on: its sources, the order and the software."""
+        names = [label.name for label in self.schema.labels]
+        facts = [
+            item.ref.case_id,
+            sorted(item.sop_uids),
+            [name for name, _ in item.channels],
+            self.recipe.sha256,
+            [self.schema.name, self.schema.version, names],
+            [
+                self.annotated,
+                self.labels_required,
+                self.splits[item.patient],
+                self.folds[item.patient],
+                item.relative_day,
+            ],
+            software(),
+        ]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A case on disk and what its checks said."""
+
+    record: CaseRecord
+    issues: tuple[QcIssue, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what the ledger remembers of a built case."""
+        return {"record": self.record.model_dump(mode="json"), "issues": [issue.to_json() for issue in self.issues]}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Recall a built case."""
+        issues = tuple(
+            QcIssue(row["code"], Severity(row["severity"]), CaseRef(row["case"]), row["message"], row["fix"])
+            for row in document["issues"]
+        )
+        return cls(CaseRecord.model_validate(document["record"]), issues)
+
+
+def build_case(item: CaseItem, *, order: Order) -> Built:
+    """Build and write one case.
+
+    Raises:
+        RacoonError: The case cannot be built; nothing of it is left in the dataset.
+    """
+    with about(item.ref):
+        case = harmonize(read_case(item, order), order.recipe)
+        issues = check_case(case, order.schema)
+        failed = [issue for issue in issues if issue.severity is Severity.FAIL]
+        if failed:
+            raise QualityError(f"{failed[0].code}: {failed[0].message}", hint=failed[0].fix)
+        split, fold = order.splits[item.patient], order.folds[item.patient]
+        return Built(write_case(case, order.root, schema=order.schema, split=split, fold=fold), issues)
+
+
+def read_case(item: CaseItem, order: Order) -> Case:
+    """Stack the channels of a case and read its annotations onto the first channel's grid."""
+    channels = tuple(_channel(name, series) for name, series in item.channels)
+    grid = channels[0].volume.geometry
+    annotations = tuple(read_annotation(pair, grid if pair.series else None) for pair in item.links)
+    mapped = _labels(annotations, order, grid)
+    return Case(
+        ref=item.ref,
+        patient=item.patient,
+        channels=channels,
+        label_map=mapped.label_map if mapped else None,
+        annotations=tuple(one for one in annotations if one.masks),
+        findings=tuple(finding for one in annotations for finding in one.findings),
+        relative_day=item.relative_day,
+        sources=tuple(one.source for one in annotations),
+        unmapped=mapped.unmapped if mapped else (),
+        steps=_notes(annotations),
+    )
+
+
+def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:
+    """Carry what was repaired or dropped while reading into the sidecar."""
+    return tuple(
+        {"step": "read", "source": one.source.sop_uid, "note": note} for one in annotations for note in one.notes
+    )
+
+
+def _channel(name: str, series: Series) -> Channel:
+    with about(series.ref):
+        return Channel(name, stack(series), series.ref, series.acquisition, series.sop_uids)
+
+
+def _labels(annotations: Sequence[Annotation], order: Order, grid: Geometry) -> Mapped | None:
+    """Map what was outlined; ``None`` where nothing was and nothing is required.
+
+    Raises:
+        NoAnnotationError: Labels are required and nothing was outlined on the chosen series.
+    """
+    with_masks = tuple(one for one in annotations if one.masks)
+    if not with_masks and not order.labels_required:
+        return None
+    policy = order.recipe.fuse
+    return map_annotations(with_masks, order.schema, geometry=grid, annotated=order.annotated, policy=policy)

@@ -1,0 +1,41 @@
+"""The end of a dataset: QC findings, manifest, further views and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from racoon_data import plugins
+from racoon_data.dataset.manifest import ManifestFacts, write_manifest
+from racoon_data.pipeline.account import Account
+from racoon_data.pipeline.build import Built
+from racoon_data.pipeline.plan import Plan
+from racoon_data.qc.findings import issues_across, write_issues
+from racoon_data.qc.report import write_report
+
+
+def finish_dataset(plan: Plan, root: Path, *, built: Sequence[Built], account: Account) -> None:
+    """Write everything of a dataset that is not a case.
+
+    Args:
+        plan: What was asked for.
+        root: Dataset folder with its cases written.
+        built: The cases.
+        account: What became of everything that came in.
+    """
+    facts = ManifestFacts(
+        name=plan.name,
+        site=plan.site.settings.site.name,
+        recipe=plan.recipe.to_json(),
+        recipe_sha256=plan.recipe.sha256,
+        schema=plan.schema,
+        channels=tuple(channel.name for channel in plan.rule.channels),
+        annotated_labels=plan.annotated,
+        cases_in=account.stages[-1].counts.total,
+    )
+    manifest = write_manifest(root, facts, [one.record for one in built], account.outcomes)
+    issues = [issue for one in built for issue in one.issues]
+    write_issues(root, [*issues, *issues_across(root, manifest)])
+    for name in plugins.found(plugins.EXPORTERS):
+        plugins.load(plugins.EXPORTERS, name)().export(root)
+    write_report(root)

@@ -1,0 +1,83 @@
+"""A study file and a site become one plan: everything the walk needs, parsed and checked before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from racoon_data.cases import CaseRule, ChannelRule
+from racoon_data.errors import SettingsError
+from racoon_data.harmonize.label_mapping import load_schema
+from racoon_data.harmonize.recipe import Recipe, recipe_from
+from racoon_data.labels import LabelSchema
+from racoon_data.pacs.peer import PacsNode, named_node
+from racoon_data.refs import Query
+from racoon_data.settings import StudySettings
+from racoon_data.site.paths import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One walk, ready to go.
+
+    Attributes:
+        name: Name of the dataset it builds.
+        site: The site it runs at.
+        node: The PACS to ask.
+        query: What to ask for.
+        rule: How studies become cases.
+        schema: The label language.
+        annotated: Labels this site annotates.
+        recipe: How images and labels are harmonized.
+        test_fraction: Share of patients kept for testing.
+    """
+
+    name: str
+    site: Site
+    node: PacsNode
+    query: Query
+    rule: CaseRule
+    schema: LabelSchema
+    annotated: tuple[str, ...]
+    recipe: Recipe
+    test_fraction: float
+
+
+def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
+    """Turn settings into a plan.
+
+    Args:
+        site: Where the walk runs.
+        study: The study file.
+        base: Folder that relative paths in the study file start from.
+
+    Raises:
+        SettingsError: A node, label, recipe value or file it names does not exist or does not fit.
+    """
+    schema = load_schema(base / study.labels.schema_file)
+    return Plan(
+        name=study.name,
+        site=site,
+        node=named_node(study.query.node, site.settings.nodes),
+        query=Query("STUDY", study.query.filters),
+        rule=_rule(study),
+        schema=schema,
+        annotated=_annotated(schema, study.labels.annotated),
+        recipe=recipe_from(study.recipe),
+        test_fraction=study.test_fraction,
+    )
+
+
+def _rule(study: StudySettings) -> CaseRule:
+    channels = tuple(ChannelRule(**channel.model_dump()) for channel in study.channels)
+    if study.case.per == "annotated-series" and len(channels) > 1:
+        raise SettingsError("one case per annotated series has one channel", hint='use per = "study" for several')
+    return CaseRule(channels, per=study.case.per, labels_required=study.case.labels_required)
+
+
+def _annotated(schema: LabelSchema, names: tuple[str, ...]) -> tuple[str, ...]:
+    known = tuple(label.name for label in schema.labels)
+    if unknown := sorted(set(names) - set(known)):
+        hint = f"labels of {schema.name}: {', '.join(known)}"
+        raise SettingsError(f"labels.annotated names unknown labels: {', '.join(unknown)}", hint=hint)
+    return tuple(name for name in known if name in names) if names else known

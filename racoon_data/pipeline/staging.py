@@ -1,0 +1,73 @@
+"""A dataset is built beside the old one and takes its place when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from racoon_data.files.atomic import sha256_of
+
+
+class Staging:
+    """A folder ``.NAME.partial`` beside the dataset; what a broken walk left in it is used again.
+
+    Attributes:
+        final: Where the dataset will stand.
+        root: Where it is built.
+    """
+
+    def __init__(self, final: Path) -> None:
+        self.final = final
+        self.root = final.with_name(f".{final.name}.partial")
+        self._old = final.with_name(f".{final.name}.old")
+
+    def __enter__(self) -> Self:
+        """Open the folder, and mend a publication that was interrupted between its two renames."""
+        if self._old.exists() and not self.final.exists():
+            self._old.rename(self.final)
+        shutil.rmtree(self._old, ignore_errors=True)
+        self.root.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the folder where it is: after an error the next walk goes on from it."""
+
+    def reuse(self, sha256: dict[str, str]) -> bool:
+        """Bring the files of an unchanged case over from the dataset that stands now.
+
+        Args:
+            sha256: Checksum by path of every file of the case.
+
+        Returns:
+            True where every file is there, whole.
+        """
+        return all(self._bring(path, expected) for path, expected in sha256.items())
+
+    def _bring(self, path: str, expected: str) -> bool:
+        target, source = self.root / path, self.final / path
+        if target.is_file() and sha256_of(target) == expected:
+            return True
+        if not source.is_file() or sha256_of(source) != expected:
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        os.link(source, target)
+        return True
+
+    def keep_only(self, paths: set[str]) -> None:
+        """Take away files that belong to no case of this walk."""
+        for file in sorted(self.root.rglob("*")):
+            if file.is_file() and file.relative_to(self.root).as_posix() not in paths:
+                file.unlink()
+
+    def publish(self) -> None:
+        """Put the finished dataset in its place; the old one goes when the new one stands."""
+        if self.final.exists():
+            self.final.rename(self._old)
+        self.root.rename(self.final)
+        shutil.rmtree(self._old, ignore_errors=True)

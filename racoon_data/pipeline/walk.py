@@ -1,0 +1,91 @@
+"""The whole walk: from a query to a dataset that is there whole, or not at all."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from racoon_data.dataset.splits import fold_of, split_patients
+from racoon_data.deid.pseudonyms import Pseudonymizer
+from racoon_data.deid.vault import load_key
+from racoon_data.events import OnEvent, ignore
+from racoon_data.outcomes import Outcome
+from racoon_data.pipeline.account import Account, Stage
+from racoon_data.pipeline.arrive import arrive
+from racoon_data.pipeline.build import Built, Order, build_case
+from racoon_data.pipeline.fates import instance_fates
+from racoon_data.pipeline.finish import finish_dataset
+from racoon_data.pipeline.plan import Plan
+from racoon_data.pipeline.propose import CaseItem, Proposal, propose
+from racoon_data.pipeline.staging import Staging
+from racoon_data.runner.run import Result, run_items
+from racoon_data.site.ledger import Ledger
+from racoon_data.site.lock import site_lock
+
+
+def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
+    """Walk from the query of a plan to its dataset.
+
+    What is already there is not done again: instances in the spool, files behind the door and
+    cases whose sources, recipe and software did not change.
+
+    Args:
+        plan: What to do; see ``plan_study``.
+        on_event: Listener.
+
+    Returns:
+        The account: what came in equals what was used, skipped and failed. It also lies in ``runs/``.
+
+    Raises:
+        NothingMatchedError: The PACS holds no such study.
+        PacsError: The PACS could not be asked.
+        StorageError: The disk is full, or another process works on this site.
+    """
+    site = plan.site
+    key = load_key(site.vault)
+    with site_lock(site.root), Ledger(site.ledger) as ledger:
+        arrived = arrive(plan, ledger, pseudonymizer=Pseudonymizer(key), on_event=on_event)
+        proposal = propose(arrived, work=site.work, rule=plan.rule, site_name=site.settings.site.name)
+        with Staging(site.datasets / plan.name) as staging:
+            order = _order(plan, proposal, staging, key)
+            ends = _build(plan, proposal.items, order=order, staging=staging, ledger=ledger, on_event=on_event)
+            fates = instance_fates(arrived, proposal, [(item, end.outcome) for item, end in ends], work=site.work)
+            cases = (*arrived.incomplete, *proposal.refused, *(end.outcome for _, end in ends))
+            account = Account(staging.final, (Stage("instances", fates), Stage("cases", cases)))
+            built = [end.value for _, end in ends if end.value is not None]
+            if built:
+                finish_dataset(plan, staging.root, built=built, account=account)
+        account.write(site.runs / f"{plan.name}.json")
+    return account
+
+
+def _order(plan: Plan, proposal: Proposal, staging: Staging, key: bytes) -> Order:
+    patients = [item.patient for item in proposal.items]
+    return Order(
+        root=staging.root,
+        recipe=plan.recipe,
+        schema=plan.schema,
+        annotated=plan.annotated,
+        labels_required=plan.rule.labels_required,
+        splits=split_patients(patients, key=key, test_fraction=plan.test_fraction),
+        folds={patient: fold_of(patient, key=key) for patient in patients},
+    )
+
+
+def _build(
+    plan: Plan, items: tuple[CaseItem, ...], *, order: Order, staging: Staging, ledger: Ledger, on_event: OnEvent
+) -> list[tuple[CaseItem, Result[Built]]]:
+    """Build every case that is not there already, and remember it."""
+    ends: dict[str, Result[Built]] = {}
+    for item in items:
+        document = ledger.recall("build", item.ref.case_id, order.fingerprint(item))
+        if document and staging.reuse(document["record"]["sha256"]):
+            ends[item.ref.case_id] = Result(Outcome(item.ref, "build"), Built.from_json(document))
+    todo = [item for item in items if item.ref.case_id not in ends]
+    work = partial(build_case, order=order)
+    workers = plan.site.settings.site.workers
+    results = run_items("build", [(item.ref, item) for item in todo], work, workers=workers, on_event=on_event)
+    for item, result in zip(todo, results, strict=True):
+        ends[item.ref.case_id] = result
+        if result.value is not None:
+            ledger.remember("build", item.ref.case_id, order.fingerprint(item), result.value.to_json())
+    return [(item, ends[item.ref.case_id]) for item in items]

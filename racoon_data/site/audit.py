@@ -1,0 +1,169 @@
+"""The audit log: append-only JSON lines, each holding the hash of the one before; never patient values."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from racoon_data.errors import AuditError
+from racoon_data.files.atomic import storage_errors, write_text
+
+Fact = str | int | float | bool | None
+_START = "0" * 64
+_RESERVED = frozenset(("line", "time", "actor", "action", "previous"))
+_TAIL = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    lines: int = 0
+    sha256: str = _START
+
+    def write(self, path: Path) -> None:
+        write_text(path, json.dumps({"lines": self.lines, "sha256": self.sha256}) + "\n")
+
+
+def head_path(log: Path) -> Path:
+    """Name the small file beside a log that tells its last line, so that a cut tail is seen."""
+    return log.with_name(log.name + ".head")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLog:
+    """A log that several processes may append to.
+
+    Attributes:
+        path: The JSON lines file; its head lies beside it as ``<name>.head``.
+    """
+
+    path: Path
+
+    def append(self, action: str, **facts: Fact) -> None:
+        """Add a line: when, who, what, to which object hashes.
+
+        Args:
+            action: What was done, such as ``deidentify``.
+            facts: Hashes, counts, codes and pseudonyms; never names, numbers or dates of a patient.
+
+        Raises:
+            AuditError: The log was cut or its last line is torn; nothing is added to a broken log.
+            DiskFullError: No space is left; the line is taken back.
+            ValueError: A fact has a name the log uses itself.
+        """
+        if taken := _RESERVED & facts.keys():
+            raise ValueError(f"the log writes {sorted(taken)} itself")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with storage_errors(self.path.name), _locked(self.path) as handle:
+            before = _last(handle, _read_head(head_path(self.path)))
+            entry = {
+                "line": before.lines + 1,
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "actor": f"uid {os.getuid()}",
+                "action": action,
+                **facts,
+                "previous": before.sha256,
+            }
+            line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+            _write_whole(handle, line)
+            _Head(before.lines + 1, hashlib.sha256(line).hexdigest()).write(head_path(self.path))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _write_whole(handle: int, line: bytes) -> None:
+    size = os.fstat(handle).st_size
+    try:
+        written = os.write(handle, line)
+        if written < len(line):
+            os.write(handle, line[written:])
+    except OSError:
+        os.ftruncate(handle, size)
+        raise
+
+
+def _last(handle: int, head: _Head) -> _Head:
+    size = os.fstat(handle).st_size
+    if size == 0:
+        if head.lines:
+            raise AuditError("the audit log is empty and had lines", hint="restore it from a backup")
+        return head
+    tail = os.pread(handle, min(size, _TAIL), max(0, size - _TAIL))
+    if not tail.endswith(b"\n"):
+        raise AuditError("the last line of the audit log is torn", hint="run: racoon audit verify")
+    line = tail[tail.rfind(b"\n", 0, -1) + 1 :]
+    number, digest = _parse(line, head.lines or 1).get("line"), hashlib.sha256(line).hexdigest()
+    is_last = number == head.lines and digest == head.sha256
+    if not isinstance(number, int) or not (is_last or number == head.lines + 1):
+        raise AuditError("the end of the audit log is not what its head tells", hint="run: racoon audit verify")
+    return _Head(number, digest)
+
+
+def _read_head(path: Path) -> _Head:
+    if not path.exists():
+        return _Head()
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return _Head(int(document["lines"]), str(document["sha256"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise AuditError("the head of the audit log cannot be read", hint="restore it from a backup") from error
+
+
+def _parse(line: bytes, number: int) -> dict[str, object]:
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise AuditError(f"line {number} of the audit log is no JSON", hint="it was edited or torn") from error
+    if not isinstance(entry, dict):
+        raise AuditError(f"line {number} of the audit log is no entry", hint="it was edited")
+    return entry
+
+
+def verify(path: Path) -> int:
+    """Check that no line was edited, removed, swapped or cut.
+
+    One line more than the head knows is accepted when it continues the chain: a process may be killed
+    between writing a line and its head. The chain has no secret: who can rewrite the whole log and its
+    head can forge both, so keep a copy of the head elsewhere.
+
+    Args:
+        path: The log.
+
+    Returns:
+        How many lines it has.
+
+    Raises:
+        AuditError: The chain is broken; the message names the first line that does not fit.
+    """
+    if not path.is_file():
+        raise AuditError("there is no audit log", hint="name an existing file, or a site with --site")
+    head = _read_head(head_path(path))
+    previous, count, at_head = _START, 0, _START
+    with path.open("rb") as stream:
+        for count, line in enumerate(stream, start=1):
+            entry = _parse(line, count)
+            if entry.get("previous") != previous or entry.get("line") != count or not line.endswith(b"\n"):
+                raise AuditError(f"line {count} of the audit log does not follow the one before", hint="it was changed")
+            previous = hashlib.sha256(line).hexdigest()
+            if count == head.lines:
+                at_head = previous
+    if count not in (head.lines, head.lines + 1) or at_head != head.sha256:
+        raise AuditError(
+            f"the audit log has {count} lines and its head tells of {head.lines}",
+            hint="lines were cut or edited at the end, or the head is missing",
+        )
+    return count

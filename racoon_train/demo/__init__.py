@@ -1,0 +1,1 @@
+"""The whole walk on one machine: synthetic hospitals, real PACS traffic, a real aggregator."""

@@ -1,0 +1,142 @@
+"""Flower's daemons on this machine: start, watch and end them, each by its process group."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from racoon_data.errors import FederationError
+
+_QUIET = {
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONWARNINGS": "ignore",
+}
+_GRACE_S = 4.0
+
+
+@dataclass(slots=True)
+class Daemons:
+    """The processes of one federation.
+
+    Attributes:
+        home: ``FLWR_HOME``: Flower writes nothing outside it.
+        logs: Folder of one log per process.
+    """
+
+    home: Path
+    logs: Path
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, name: str, command: Sequence[str], extra: Mapping[str, str]) -> None:
+        """Start a daemon in a process group of its own."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with (self.logs / f"{name}.log").open("wb") as log:
+            self.running[name] = subprocess.Popen(
+                self._installed(command),
+                env=self._environment(extra),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def call(self, command: Sequence[str], *, timeout_s: float) -> str:
+        """Run a command to its end and give its stdout.
+
+        Raises:
+            FederationError: It failed or took too long.
+        """
+        log = self.logs / "submit.log"
+        try:
+            done = subprocess.run(
+                self._installed(command),
+                env=self._environment({}),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise FederationError("Flower did not take the job in time", hint=f"look at {self.logs}") from error
+        log.write_bytes(done.stdout + done.stderr)
+        if done.returncode != 0:
+            raise FederationError("Flower did not take the job", hint=f"look at {log}")
+        return done.stdout.decode("utf-8", "replace")
+
+    def dead(self) -> tuple[str, ...]:
+        """Name the daemons that ended by themselves."""
+        return tuple(name for name, process in self.running.items() if process.poll() is not None)
+
+    def end(self) -> None:
+        """End every daemon and what it started: politely first, then for certain."""
+        for process in self.running.values():
+            _signal(process, signal.SIGTERM)
+        deadline = time.monotonic() + _GRACE_S
+        for process in self.running.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+        for process in self.running.values():
+            _signal(process, signal.SIGKILL)
+            process.wait()
+
+    def _installed(self, command: Sequence[str]) -> list[str]:
+        beside = Path(sys.executable).parent / command[0]
+        return [str(beside) if beside.exists() else command[0], *command[1:]]
+
+    def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        modules = os.pathsep.join(entry for entry in sys.path if entry)
+        return {**os.environ, **_QUIET, "PATH": path, "PYTHONPATH": modules, "FLWR_HOME": str(self.home), **extra}
+
+
+@contextmanager
+def daemons(home: Path, logs: Path) -> Iterator[Daemons]:
+    """Give a set of daemons that is ended however the block ends."""
+    found = Daemons(home, logs)
+    try:
+        yield found
+    finally:
+        found.end()
+
+
+def free_ports(count: int) -> list[int]:
+    """Find free TCP ports on 127.0.0.1."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def wait_for_port(port: int, *, timeout_s: float, running: Daemons) -> None:
+    """Wait until something listens on 127.0.0.1.
+
+    Raises:
+        FederationError: A daemon died or the time is over.
+    """
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and not running.dead():
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
+            return
+        time.sleep(0.1)
+    raise FederationError("Flower's SuperLink did not start", hint=f"look at {running.logs / 'superlink.log'}")
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    # The group outlives its leader: a daemon's own helpers may still run when it is gone.
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

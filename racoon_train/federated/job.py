@@ -1,0 +1,157 @@
+"""The federation job: what is trained, on which labels, for how long, and by which rules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from racoon_data import schemas
+from racoon_data.errors import SettingsError
+from racoon_data.settings import Frozen, load_toml
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class JobLabel(Frozen):
+    """One class to learn: its voxel value in every dataset, and its name."""
+
+    value: Annotated[int, Field(ge=1, le=254)]
+    name: Annotated[str, Field(min_length=1)]
+
+
+class NetworkSettings(Frozen):
+    """A network by name, with its arguments; the class count follows from the labels."""
+
+    name: Literal["unet2d"] = "unet2d"
+    in_channels: Positive = 1
+    channels: Annotated[tuple[int, ...], Field(min_length=2)] = (8, 16, 32, 64)
+    residual_units: Annotated[int, Field(ge=0)] = 1
+
+
+class TrainingSettings(Frozen):
+    """How a site trains: steps per round, patches, optimizer and intensity window (HU)."""
+
+    rounds: Positive = 8
+    local_steps: Positive = 40
+    batch_size: Positive = 8
+    patch: Positive = 96
+    foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.5
+    window: tuple[float, float] = (-1000.0, 400.0)
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+
+
+class RuleSettings(Frozen):
+    """What keeps a federation alive and honest.
+
+    Attributes:
+        strategy: How updates become the next model.
+        quorum: Fewest updates that make a round; 0 means every site.
+        round_timeout_s: Longest wait for the sites of one round.
+        join_timeout_s: Longest wait for the sites to appear.
+        max_norm_ratio: An update whose L2 norm is this many times the global model's is refused.
+    """
+
+    strategy: Literal["fedavg"] = "fedavg"
+    quorum: Annotated[int, Field(ge=0)] = 0
+    round_timeout_s: Annotated[float, Field(gt=0)] = 300.0
+    join_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    max_norm_ratio: Annotated[float, Field(gt=1)] = 10.0
+
+
+class Job(Frozen):
+    """Everything the sites agree on before round 0 (``schemas/federation-job``)."""
+
+    schema_version: Literal["1.0"] = "1.0"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    labels: Annotated[tuple[JobLabel, ...], Field(min_length=1)]
+    network: NetworkSettings = NetworkSettings()
+    training: TrainingSettings = TrainingSettings()
+    rules: RuleSettings = RuleSettings()
+
+    @model_validator(mode="after")
+    def _labels_are_unique(self) -> Self:
+        names = {label.name for label in self.labels}
+        values = {label.value for label in self.labels}
+        if min(len(names), len(values)) < len(self.labels):
+            raise ValueError("label names and values must be unique")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the network's foreground classes, in output order after background."""
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the canonical JSON: what a site approves."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the job as a JSON document."""
+        return self.model_dump(mode="json")
+
+    def quorum_of(self, sites: int) -> int:
+        """Give the fewest updates a round of this many sites needs."""
+        return min(self.rules.quorum or sites, sites)
+
+
+def job_from(document: Mapping[str, Any]) -> Job:
+    """Parse a job.
+
+    Raises:
+        SchemaError: It does not validate against the schema.
+        SettingsError: It validates and still does not make sense.
+    """
+    plain = json.loads(json.dumps(dict(document)))
+    schemas.validate("federation-job", plain)
+    try:
+        return Job.model_validate(plain)
+    except ValidationError as error:
+        raise SettingsError(f"job: {error.errors()[0]['msg']}", hint="compare with schemas/examples") from error
+
+
+def load_job(path: Path) -> Job:
+    """Read a job file (TOML or JSON).
+
+    Raises:
+        SettingsError: The file is missing, unreadable or wrong.
+    """
+    if path.suffix == ".json":
+        try:
+            return job_from(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{path} is no readable job", hint="name a job file (TOML or JSON)") from error
+    return load_toml(path, Job)
+
+
+LUNG_LABELS = (
+    JobLabel(value=1, name="ground_glass_opacity"),
+    JobLabel(value=2, name="consolidation"),
+    JobLabel(value=3, name="pleural_effusion"),
+)
+
+
+def demo_job(sites: int, *, seed: int = 2026, labels: tuple[JobLabel, ...] = LUNG_LABELS) -> Job:
+    """Give the demo's job: a small 2D network and rounds that fit two CPU cores.
+
+    Args:
+        sites: Number of hospitals that train.
+        seed: Seed of initial weights and sampling.
+        labels: Classes to learn, as the datasets name them.
+    """
+    training = TrainingSettings(rounds=8, local_steps=40, batch_size=8, patch=96)
+    return Job(
+        name=f"demo-{sites}-sites",
+        seed=seed,
+        labels=labels,
+        training=training,
+        rules=RuleSettings(quorum=max(1, sites - 1)),
+    )

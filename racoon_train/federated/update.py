@@ -1,0 +1,45 @@
+"""What a site sends after a round, and how updates are averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from racoon_train.networks import Weights
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Update:
+    """One site's contribution to a round.
+
+    Attributes:
+        weights: Named arrays.
+        examples: Training cases behind it: its weight in the average.
+        metrics: Numbers by name, such as ``loss``.
+    """
+
+    weights: Weights
+    examples: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def cast_like(weights: Weights, reference: Weights) -> Weights:
+    """Give each array the reference's dtype; an average of integers is rounded back."""
+    cast: Weights = {}
+    for name, own in reference.items():
+        value = weights[name]
+        value = np.rint(value) if own.dtype.kind in "iu" and value.dtype.kind == "f" else value
+        cast[name] = np.ascontiguousarray(value.astype(own.dtype))
+    return cast
+
+
+def average(updates: Sequence[Update], reference: Weights) -> Weights:
+    """Average updates weighted by examples (FedAvg, McMahan et al. 2017), in float64, in the given order."""
+    total = sum(update.examples for update in updates)
+    summed = {
+        name: sum(update.weights[name].astype(np.float64) * (update.examples / total) for update in updates)
+        for name in reference
+    }
+    return cast_like({name: np.asarray(value) for name, value in summed.items()}, reference)
