@@ -22,13 +22,12 @@ from racoon_data.deid.rules import Rulebook
 from racoon_data.deid.selfcheck import check
 from racoon_data.deid.writing import Encoded, encode
 from racoon_data.dicom.headers import read_dataset, text_of
-from racoon_data.errors import DicomError, NotDicomError
+from racoon_data.errors import DicomError, NotDicomError, UnreadableError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import sha256_of, whole_file
-from racoon_data.outcomes import Status
 from racoon_data.refs import FileRef, InstanceRef
 from racoon_data.runner.run import Result, run_items
-from racoon_data.site.audit import AuditLog
+from racoon_data.site.audit import AuditLog, entries
 
 STEP = "deidentify"
 
@@ -102,11 +101,27 @@ def deidentify_files(
     items = [(FileRef(f"object {place}"), path) for place, path in enumerate(paths, start=1)]
     work = partial(pass_one, replace(door, audit=None))
     results = run_items(STEP, items, work, workers=workers, on_event=on_event)
-    return tuple(_settle(result, path, door) for result, path in zip(results, paths, strict=True))
+    logged = _logged(door.audit)
+    return tuple(_settle(result, path, door, logged) for result, path in zip(results, paths, strict=True))
 
 
-def pass_one(door: Door, path: Path) -> DeidentifiedInstance:
+def rehearse_files(
+    paths: Sequence[Path], door: Door, *, workers: int = 1, on_event: OnEvent = ignore
+) -> tuple[Result[DeidentifiedInstance], ...]:
+    """Clean and check files in memory and write nothing: the dry run of ``deidentify_files``."""
+    items = [(FileRef(f"object {place}"), path) for place, path in enumerate(paths, start=1)]
+    work = partial(pass_one, replace(door, audit=None), is_rehearsal=True)
+    results = run_items(STEP, items, work, workers=workers, on_event=on_event)
+    return tuple(_named(result, _digest(path)) for result, path in zip(results, paths, strict=True))
+
+
+def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> DeidentifiedInstance:
     """Take one file through the door, without audit and quarantine copies.
+
+    Args:
+        door: Where to and how.
+        path: The file.
+        is_rehearsal: Write nothing.
 
     Raises:
         NotDicomError: The file is no DICOM object.
@@ -114,14 +129,16 @@ def pass_one(door: Door, path: Path) -> DeidentifiedInstance:
         QuarantineError: It may not pass.
         StorageError: The disk is full.
     """
-    digest = sha256_of(path)
+    digest = _digest(path)
+    if not digest:
+        raise UnreadableError("the file cannot be opened", hint="check that it exists and that you may read it")
     dataset = read_dataset(path, pixels=True)
-    before = _planned(dataset, door, path=path, digest=digest)
+    planned = _planned(dataset, door, digest=digest)
     receipt = door.pseudonymizer.receipt(digest, door.profile.sha256, EDITION, __version__)
-    if _is_done(before.path, receipt):
-        return replace(before, is_resumed=True)
-    encoded = clean_dataset(dataset, door, patient=before.patient, receipt=receipt)
-    return replace(before, output_sha256=_publish(encoded, before.path))
+    if _is_done(planned.path, receipt):
+        return replace(planned, is_resumed=True)
+    encoded = clean_dataset(dataset, door, patient=planned.patient, receipt=receipt)
+    return planned if is_rehearsal else replace(planned, output_sha256=_publish(encoded, planned.path))
 
 
 def clean_dataset(dataset: Dataset, door: Door, *, patient: str, receipt: str) -> Encoded:
@@ -152,7 +169,7 @@ def _identity(dataset: Dataset, profile: Profile) -> Identity:
     return replace(identity, uids=frozenset()) if profile.retain_uids else identity
 
 
-def _planned(dataset: Dataset, door: Door, *, path: Path, digest: str) -> DeidentifiedInstance:
+def _planned(dataset: Dataset, door: Door, *, digest: str) -> DeidentifiedInstance:
     kind_of(dataset, door.profile)
     original = InstanceRef(
         text_of(dataset, "StudyInstanceUID"), text_of(dataset, "SeriesInstanceUID"), text_of(dataset, "SOPInstanceUID")
@@ -183,21 +200,43 @@ def _publish(encoded: Encoded, path: Path) -> str:
     return digest.hexdigest()
 
 
-def _settle(result: Result[DeidentifiedInstance], path: Path, door: Door) -> Result[DeidentifiedInstance]:
+def _settle(
+    result: Result[DeidentifiedInstance], path: Path, door: Door, logged: frozenset[str]
+) -> Result[DeidentifiedInstance]:
     value = result.value
     if value is not None:
-        if door.audit is not None and not value.is_resumed:
-            door.audit.append(STEP, input=value.input_sha256, output=value.output_sha256, **_how(door))
-        return replace(result, outcome=replace(result.outcome, ref=value.ref))
-    digest = sha256_of(path) if path.is_file() else "missing"
-    outcome = replace(result.outcome, ref=FileRef(digest[:16]))
-    is_dicom = outcome.code != NotDicomError.code
-    if door.quarantine is not None and is_dicom and path.is_file():
-        set_aside(path, door.quarantine, sha256=digest, outcome=outcome)
+        is_new = not value.is_resumed or value.input_sha256 not in logged
+        if door.audit is not None and is_new:
+            output = value.output_sha256 or sha256_of(value.path)
+            door.audit.append(STEP, input=value.input_sha256, output=output, **_how(door))
+        return _named(result, value.input_sha256)
+    digest = _digest(path)
+    named = _named(result, digest)
+    is_dicom = named.outcome.code != NotDicomError.code
+    if door.quarantine is not None and is_dicom and digest:
+        set_aside(path, door.quarantine, sha256=digest, outcome=named.outcome)
     if door.audit is not None:
-        action = "quarantine" if outcome.status is Status.SKIPPED and is_dicom else "refuse"
-        door.audit.append(action, input=digest, code=outcome.code, **_how(door))
-    return Result(outcome)
+        door.audit.append("quarantine" if is_dicom else "refuse", input=digest, code=named.outcome.code, **_how(door))
+    return named
+
+
+def _logged(log: AuditLog | None) -> frozenset[str]:
+    # A process may be killed between publishing an object and logging it; the next run makes up for it.
+    if log is None:
+        return frozenset()
+    return frozenset(str(entry.get("input")) for entry in entries(log.path) if entry.get("action") == STEP)
+
+
+def _named(result: Result[DeidentifiedInstance], digest: str) -> Result[DeidentifiedInstance]:
+    ref = FileRef(digest[:16] or "unreadable") if result.value is None else result.value.ref
+    return replace(result, outcome=replace(result.outcome, ref=ref))
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError:
+        return ""
 
 
 def _how(door: Door) -> dict[str, str]:

@@ -106,7 +106,7 @@ class Engine:
 
     def _worded(self, text: str, action: Action) -> str:
         if action is Action.CHECK_CODE:
-            return text if self.identity.in_text.search(text) is None else ""
+            return text if self.identity.taken_out(text) == text else ""
         if action is Action.SCRUB:
             return scrubbed(text, self.identity)
         return cleaned(text, self.identity, self._words)

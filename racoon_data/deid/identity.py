@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 from pydicom.charset import python_encoding
@@ -34,7 +34,7 @@ _STRONG_LENGTH = 4
 _STRONG_DIGITS = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Identity:
     """What must not be left of a patient in an object.
 
@@ -48,36 +48,35 @@ class Identity:
     uids: frozenset[str] = frozenset()
     encodings: tuple[str, ...] = ()
 
-    @cached_property
-    def in_text(self) -> re.Pattern[str]:
-        """Finds any phrase of four characters or more, or a UID, in text as whole words."""
-        long = [phrase for phrase in self.phrases if len(phrase) >= _STRONG_LENGTH or not phrase.isascii()]
-        return _pattern(sorted((*long, *self.uids), key=lambda phrase: (-len(phrase), phrase)))
-
-    @cached_property
+    @property
     def strong(self) -> frozenset[str]:
         """Phrases distinct enough to be searched in raw bytes; known words of radiology are not."""
-        return frozenset(phrase for phrase in self.phrases if _is_strong(phrase)) | self.uids
+        return frozenset(phrase for phrase in self.phrases if _is_strong(phrase))
 
-    @cached_property
+    @property
     def weak(self) -> frozenset[str]:
-        """Phrases that are too short or too common for raw bytes: they count as whole decoded values only."""
-        return frozenset(self.phrases - self.strong)
+        """Phrases too short or too common for raw bytes: they count as whole decoded values only."""
+        return self.phrases - self.strong
 
-    @cached_property
-    def in_bytes(self) -> re.Pattern[bytes]:
-        """Finds any strong phrase in raw bytes, in every encoding it may stand in."""
-        return self._bytes_pattern(self.strong)
+    def taken_out(self, text: str) -> str:
+        """Give a text without UIDs of the original and without phrases of four characters or more."""
+        for uid in self.uids:
+            text = text.replace(uid, "")
+        return _in_text(self.phrases).sub("", text)
 
-    @cached_property
-    def in_pixels(self) -> re.Pattern[bytes]:
-        """Finds long phrases in compressed pixel data, where four letters in a row occur by chance."""
-        return self._bytes_pattern(frozenset(phrase for phrase in self.strong if len(phrase) >= _STRONG_DIGITS))
+    def is_in_header(self, data: bytes) -> bool:
+        """Tell whether raw bytes hold a strong phrase, in any encoding and letter case, or a UID of the original."""
+        has_uid = any(uid.encode("ascii", "replace") in data for uid in self.uids)
+        return has_uid or _in_bytes(self.strong, self.encodings).search(data) is not None
 
-    def _bytes_pattern(self, phrases: frozenset[str]) -> re.Pattern[bytes]:
-        spellings = {spelling for phrase in phrases for spelling in _spellings(phrase, self.encodings)}
-        ordered = sorted(spellings, key=lambda one: (-len(one), one))
-        return re.compile(b"|".join(map(_bounded_bytes, ordered)) if ordered else b"(?!)", re.IGNORECASE)
+    def is_in_pixels(self, data: bytes) -> bool:
+        """Tell whether compressed pixel data holds a long phrase; four letters in a row occur there by chance."""
+        long = frozenset(phrase for phrase in self.strong if len(phrase) >= _STRONG_DIGITS)
+        return _in_bytes(long, self.encodings).search(data) is not None
+
+    def may_be_weakly_in(self, data: bytes) -> bool:
+        """Tell whether it is worth decoding values to look for weak phrases."""
+        return _in_bytes(self.weak, self.encodings).search(data) is not None
 
 
 def identity_of(dataset: Dataset) -> Identity:
@@ -133,9 +132,19 @@ def _is_strong(phrase: str) -> bool:
     return len(phrase) >= (_STRONG_DIGITS if is_number else _STRONG_LENGTH)
 
 
-def _pattern(phrases: Iterable[str]) -> re.Pattern[str]:
-    bounded = [_bounded_text(phrase) for phrase in phrases]
-    return re.compile("|".join(bounded) if bounded else "(?!)", re.IGNORECASE)
+# Objects of one patient follow one another, so patterns are compiled once a patient, not once an object.
+@lru_cache(maxsize=64)
+def _in_text(phrases: frozenset[str]) -> re.Pattern[str]:
+    long = [phrase for phrase in phrases if len(phrase) >= _STRONG_LENGTH or not phrase.isascii()]
+    ordered = sorted(long, key=lambda phrase: (-len(phrase), phrase))
+    return re.compile("|".join(map(_bounded_text, ordered)) if ordered else "(?!)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=64)
+def _in_bytes(phrases: frozenset[str], encodings: tuple[str, ...]) -> re.Pattern[bytes]:
+    spellings = {spelling for phrase in phrases for spelling in _spellings(phrase, encodings)}
+    ordered = sorted(spellings, key=lambda one: (-len(one), one))
+    return re.compile(b"|".join(map(_bounded_bytes, ordered)) if ordered else b"(?!)", re.IGNORECASE)
 
 
 def _bounded_text(phrase: str) -> str:

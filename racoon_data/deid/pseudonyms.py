@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from racoon_data.errors import SettingsError
 
@@ -38,7 +39,7 @@ def refuse_weak(key: bytes) -> None:
     Raises:
         SettingsError: The key is shorter than 32 bytes or has too little variety to be random.
     """
-    steps = {(after - before) % 256 for before, after in zip(key, key[1:], strict=False)}
+    steps = {(after - before) % 256 for before, after in pairwise(key)}
     if len(key) < KEY_BYTES or len(set(key)) < _MIN_DISTINCT_BYTES or len(steps) < _MIN_DISTINCT_BYTES:
         raise SettingsError("the de-identification key is weak", hint="make one with: racoon deid key FOLDER")
 

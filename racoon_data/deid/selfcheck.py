@@ -30,11 +30,11 @@ def check(encoded: Encoded, identity: Identity, profile: Profile) -> None:
         QuarantineError: One was found; the message names where, never what.
     """
     for place, data in (("file meta information", encoded.meta), ("header", encoded.header)):
-        if identity.in_bytes.search(_without_own(data, profile)):
+        if identity.is_in_header(_without_own(data, profile)):
             raise _found(place)
-    if encoded.syntax.is_encapsulated and identity.in_pixels.search(encoded.pixels):
+    if encoded.syntax.is_encapsulated and identity.is_in_pixels(encoded.pixels):
         raise _found("compressed pixel data")
-    if identity.weak and (keyword := next(_weak_hits(encoded, identity, profile), "")):
+    if identity.may_be_weakly_in(encoded.header) and (keyword := next(_weak_hits(encoded, identity, profile), "")):
         raise _found(keyword)
 
 

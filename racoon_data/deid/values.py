@@ -97,7 +97,7 @@ def scrubbed(text: str, identity: Identity) -> str:
     """Take the patient's own identifiers, original UIDs and any calendar date out of a label."""
     if text.strip("\0 ").casefold() in identity.phrases:
         return ""
-    without = _DATE_IN_TEXT.sub("", identity.in_text.sub("", text))
+    without = _DATE_IN_TEXT.sub("", identity.taken_out(text))
     return text.strip("\0 ") if without == text else _GAPS.sub(" ", without).strip(" \0_-,;.:/()")
 
 

@@ -133,6 +133,18 @@ def _parse(line: bytes, number: int) -> dict[str, object]:
     return entry
 
 
+def entries(path: Path) -> Iterator[dict[str, object]]:
+    """Read the entries of a log in order; a log that does not exist yet has none.
+
+    Raises:
+        AuditError: A line is no entry.
+    """
+    if path.is_file():
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                yield _parse(line, number)
+
+
 def verify(path: Path) -> int:
     """Check that no line was edited, removed, swapped or cut.
 

@@ -1,0 +1,133 @@
+"""``racoon deid``: make a key, take files through the one door, explain what would happen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from racoon_data import console
+from racoon_data.errors import ExitCode, NothingMatchedError, SettingsError
+
+if TYPE_CHECKING:
+    from racoon_data.deid.door import DeidentifiedInstance, Door
+    from racoon_data.runner.run import Result
+    from racoon_data.site.paths import Site
+
+app = typer.Typer(
+    help="De-identify DICOM folders through the one door. Example: racoon deid run incoming out", no_args_is_help=True
+)
+
+SiteOption = Annotated[Path | None, typer.Option("--site", help="The site folder; its vault holds the key.")]
+ProfileOption = Annotated[Path | None, typer.Option("--profile", help="TOML file of options; else the built-in one.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+
+@app.command()
+def run(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder of identified DICOM files.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for de-identified files.")],
+    key_file: Annotated[Path | None, typer.Option("--key-file", help="Secret key; else the site's vault.")] = None,
+    profile: ProfileOption = None,
+    quarantine: Annotated[Path | None, typer.Option("--quarantine", help="Folder for what may not pass.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Local worker processes.")] = 1,
+    site: SiteOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Clean and check in memory, write nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """De-identify files; what may not pass waits in quarantine. Example: racoon deid run incoming out --key-file k."""
+    from racoon_data.deid.door import deidentify_files, rehearse_files
+
+    paths = _files(source)
+    door = _door(out, key_file=key_file, profile=profile, quarantine=quarantine, site=site)
+    with console.progress() as on_event:
+        act = rehearse_files if dry_run else deidentify_files
+        results = act(paths, door, workers=workers, on_event=on_event)
+    _show(results, as_json=as_json, is_rehearsal=dry_run)
+    if any(result.value is None and result.outcome.code != "dicom.not_dicom" for result in results):
+        raise typer.Exit(int(ExitCode.PARTIAL))
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(help="A DICOM file.")],
+    profile: ProfileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what happens to each attribute and why, without values. Example: racoon deid explain image.dcm."""
+    from dataclasses import asdict
+
+    from racoon_data.deid.explain import explain as explain_file
+    from racoon_data.deid.profile import load_profile
+
+    told = explain_file(file, load_profile(profile))
+    if as_json:
+        console.document([asdict(one) for one in told])
+    else:
+        console.table(("attribute", "action", "reason"), [(one.where, one.action, one.reason) for one in told])
+
+
+@app.command()
+def key(vault: Annotated[Path, typer.Argument(help="Folder for the key; made if absent.")]) -> None:
+    """Make the secret key of a project, never shown. Example: racoon deid key vault."""
+    from racoon_data.deid.vault import KEY_NAME, create_key
+
+    create_key(vault)
+    console.result(str(vault / KEY_NAME))
+
+
+def _files(source: Path) -> tuple[Path, ...]:
+    if source.is_file():
+        return (source,)
+    found = sorted(path for path in source.rglob("*") if path.is_file() and not path.is_symlink())
+    if not found:
+        raise NothingMatchedError("there are no files to de-identify", hint="name an existing file or folder")
+    return tuple(found)
+
+
+def _door(
+    out: Path, *, key_file: Path | None, profile: Path | None, quarantine: Path | None, site: Path | None
+) -> Door:
+    from racoon_data.deid.door import Door
+    from racoon_data.deid.profile import load_profile
+    from racoon_data.deid.pseudonyms import Pseudonymizer
+    from racoon_data.deid.vault import load_key, read_key_file
+    from racoon_data.site.audit import AuditLog
+
+    home = _site(site, is_needed=key_file is None)
+    secret = read_key_file(key_file) if key_file is not None else load_key(home.vault if home else out)
+    aside = quarantine or (home.quarantine if home else out.with_name(out.name + "-quarantine"))
+    log = AuditLog(home.audit) if home else None
+    return Door(out, aside, load_profile(profile), Pseudonymizer(secret), log)
+
+
+def _site(site: Path | None, *, is_needed: bool) -> Site | None:
+    from racoon_data.site.paths import find_site, open_site
+
+    if site is not None:
+        return open_site(site)
+    if not is_needed:
+        return None
+    try:
+        return find_site(Path.cwd())
+    except SettingsError as error:
+        raise SettingsError("there is no key to work with", hint="name --key-file or --site") from error
+
+
+def _show(results: tuple[Result[DeidentifiedInstance], ...], *, as_json: bool, is_rehearsal: bool) -> None:
+    from racoon_data.outcomes import tally
+
+    counts = tally(result.outcome for result in results)
+    if as_json:
+        objects = [{**r.outcome.to_json(), "path": str(r.value.path) if r.value else ""} for r in results]
+        totals = {"done": counts.done, "skipped": counts.skipped, "failed": counts.failed}
+        console.document({"is_dry_run": is_rehearsal, "counts": totals, "objects": objects})
+        return
+    aside = [result.outcome for result in results if result.value is None]
+    if aside:
+        console.table(("object", "code", "why"), [(one.ref, one.code, one.message) for one in aside])
+    verb = "would pass" if is_rehearsal else "passed"
+    console.result(
+        f"{counts.done} of {counts.total} objects {verb}, {counts.skipped} set aside, {counts.failed} failed"
+    )
