@@ -17,6 +17,7 @@ from racoon_train.federated.job import Job
 Probabilities = npt.NDArray[np.float32]
 _SMOOTH = 1e-5
 _SLICES_AT_ONCE = 16
+_LONGEST_GRADIENT = 12.0
 
 
 def device() -> Any:
@@ -80,9 +81,7 @@ def optimizer_of(network: Any, job: Job) -> Any:
     return torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
-def train_steps(
-    network: Any, optimizer: Any, stream: Iterator[Batch], job: Job, *, annotated: Sequence[int], first_step: int
-) -> list[float]:
+def train_steps(network: Any, optimizer: Any, stream: Iterator[Batch], job: Job, *, first_step: int) -> list[float]:
     """Train a round's worth of steps.
 
     Args:
@@ -90,7 +89,6 @@ def train_steps(
         optimizer: Its optimizer.
         stream: Batches.
         job: Steps and schedule.
-        annotated: Class numbers this site annotates.
         first_step: Global step number of the first step, for the schedule.
 
     Returns:
@@ -102,14 +100,14 @@ def train_steps(
     network.train()
     losses: list[float] = []
     for step in range(first_step, first_step + job.training.local_steps):
-        images, targets = next(stream)
+        batch = next(stream)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(job, step)
         optimizer.zero_grad(set_to_none=True)
-        logits = network(torch.from_numpy(images).to(where))
-        loss = marginal_loss(logits, torch.from_numpy(targets).to(where), annotated=annotated)
+        logits = network(torch.from_numpy(batch.images).to(where))
+        loss = marginal_loss(logits, torch.from_numpy(batch.targets).to(where), annotated=batch.annotated)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 12.0)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_GRADIENT)
         optimizer.step()
         losses.append(float(loss.detach()))
     return losses

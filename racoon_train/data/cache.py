@@ -130,7 +130,7 @@ def _store(home: Path, case: TrainCase) -> None:
     _write(home / f"{case.case_id}.label.b2nd", label)
     index = {str(value): points for value, points in foreground_index(label).items()}
     with whole_file(home / f"{case.case_id}.index.npz") as partial_path, partial_path.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **index)  # type: ignore[arg-type]
+        np.savez(stream, allow_pickle=False, **index)
 
 
 def _write(path: Path, array: npt.NDArray[Any]) -> None:

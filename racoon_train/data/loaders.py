@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,20 @@ from racoon_train.data.cache import CachedCase
 from racoon_train.data.transforms import Image, Target, augmented, to_classes, windowed
 from racoon_train.federated.job import Job
 
-Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """What one step trains on.
+
+    Attributes:
+        images: float32 ``[b, c, h, w]`` in about 0..1.
+        targets: Class numbers uint8 ``[b, h, w]``, 255 to ignore.
+        annotated: Class numbers (without 0) that the cases' site looked for.
+    """
+
+    images: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.uint8]
+    annotated: tuple[int, ...]
 
 
 def rng_of(seed: int, site: str, round_: int) -> np.random.Generator:
@@ -21,16 +35,19 @@ def rng_of(seed: int, site: str, round_: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(site.encode("utf-8")), round_])
 
 
-def batches(cases: Sequence[CachedCase], job: Job, rng: np.random.Generator) -> Iterator[Batch]:
+def batches(
+    cases: Sequence[CachedCase], job: Job, rng: np.random.Generator, *, annotated: tuple[int, ...]
+) -> Iterator[Batch]:
     """Draw batches without end.
 
     Args:
         cases: Training cases in memory.
         job: Patch size, batch size, window, labels.
         rng: Source of chance.
+        annotated: Class numbers annotated at the cases' site.
 
     Yields:
-        Images float32 ``[b, c, h, w]`` in about 0..1 and class numbers uint8 ``[b, h, w]``.
+        One batch after another.
 
     Raises:
         DatasetError: There is no training case.
@@ -39,7 +56,8 @@ def batches(cases: Sequence[CachedCase], job: Job, rng: np.random.Generator) -> 
         raise DatasetError("there is no training case", hint="lower the test fraction or add cases")
     while True:
         drawn = [_patch(cases, job, rng) for _ in range(job.training.batch_size)]
-        yield np.stack([image for image, _ in drawn]), np.stack([target for _, target in drawn])
+        images, targets = (np.stack(part) for part in zip(*drawn, strict=True))
+        yield Batch(images, targets, annotated)
 
 
 def _patch(cases: Sequence[CachedCase], job: Job, rng: np.random.Generator) -> tuple[Image, Target]:

@@ -18,7 +18,8 @@ def windowed(image: npt.NDArray[Any], window: tuple[float, float]) -> Image:
     """Map an intensity window (in the image's unit, such as HU) to 0..1 and clip."""
     low, high = window
     scaled = (image.astype(np.float32) - np.float32(low)) / np.float32(high - low)
-    return np.clip(scaled, 0.0, 1.0)
+    clipped: Image = np.clip(scaled, 0.0, 1.0)
+    return clipped
 
 
 def to_classes(label: Target, values: Sequence[int]) -> Target:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,9 +12,9 @@ from typing import TypeVar
 from racoon_data.errors import DatasetError, JobMismatchError, RacoonError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import write_json
-from racoon_train.data.cache import Cache, build_cache, open_cache
+from racoon_train.data.cache import CachedCase, build_cache, open_cache
 from racoon_train.data.dataset import MANIFEST_NAME, Dataset, open_dataset
-from racoon_train.data.loaders import batches, rng_of
+from racoon_train.data.loaders import Batch, batches, rng_of
 from racoon_train.federated.guards import check_weights
 from racoon_train.federated.job import Job, job_from
 from racoon_train.federated.update import Update
@@ -57,7 +57,7 @@ class SiteClient:
         from racoon_train import checkpoints, engine
 
         check_weights(weights, initial_weights(self.job), max_norm_ratio=self.job.rules.max_norm_ratio**2)
-        cases = self._cases().load("train")
+        cases = self.cases("train")
         engine.be_a_good_neighbour()
         network = network_of(self.job).to(engine.device())
         set_weights(network, weights)
@@ -67,9 +67,8 @@ class SiteClient:
         losses = engine.train_steps(
             network,
             optimizer,
-            batches(cases, self.job, rng_of(self.job.seed, self.alias, round_)),
+            self.stream(cases, round_),
             self.job,
-            annotated=self._numbers(),
             first_step=(round_ - 1) * self.job.training.local_steps,
         )
         checkpoints.save_optimizer(self._optimizer_file(round_), optimizer)
@@ -82,9 +81,25 @@ class SiteClient:
 
         network = network_of(self.job)
         set_weights(network, weights)
-        scores = score_cases(network, self._cases().load("test"), self.job, annotated=self.annotated)
+        scores = score_cases(network, self.cases("test"), self.job, annotated=self.annotated)
         means = mean_dice(scores)
         return {f"dice.{name}": value for name, value in means.items() if value is not None}
+
+    def cases(self, split: str) -> tuple[CachedCase, ...]:
+        """Load the cases of ``train``, ``test`` or ``all`` from the cache.
+
+        Raises:
+            DatasetError: The dataset changed since approval, or its cache is gone.
+        """
+        manifest = json.loads((self.dataset / MANIFEST_NAME).read_text(encoding="utf-8"))
+        if manifest["dataset_sha256"] != self.dataset_sha256:
+            raise DatasetError("the dataset changed since the job was approved", hint="approve the job again")
+        return open_cache(self.dataset_sha256, self.cache).load(split)
+
+    def stream(self, cases: Sequence[CachedCase], round_: int) -> Iterator[Batch]:
+        """Draw this site's batches of a round; the same in every arm of a comparison."""
+        numbers = tuple(n for n, name in enumerate(self.job.class_names, start=1) if name in self.annotated)
+        return batches(cases, self.job, rng_of(self.job.seed, self.alias, round_), annotated=numbers)
 
     def save(self, path: Path) -> None:
         """Write the site's paper: what a new process needs to be this site again."""
@@ -98,15 +113,6 @@ class SiteClient:
             "job": self.job.to_json(),
         }
         write_json(path, document)
-
-    def _cases(self) -> Cache:
-        manifest = json.loads((self.dataset / MANIFEST_NAME).read_text(encoding="utf-8"))
-        if manifest["dataset_sha256"] != self.dataset_sha256:
-            raise DatasetError("the dataset changed since the job was approved", hint="approve the job again")
-        return open_cache(self.dataset_sha256, self.cache)
-
-    def _numbers(self) -> tuple[int, ...]:
-        return tuple(n for n, name in enumerate(self.job.class_names, start=1) if name in self.annotated)
 
     def _optimizer_file(self, round_: int) -> Path:
         return self.state / f"optimizer-{round_:04d}.safetensors"

@@ -98,6 +98,11 @@ class Job(Frozen):
         """Give the job as a JSON document."""
         return self.model_dump(mode="json")
 
+    def longer(self, factor: int) -> Job:
+        """Give the job with ``factor`` times the steps per round (the pooled arm's total)."""
+        training = self.training.model_copy(update={"local_steps": self.training.local_steps * factor})
+        return self.model_copy(update={"training": training})
+
     def quorum_of(self, sites: int) -> int:
         """Give the fewest updates a round of this many sites needs."""
         return min(self.rules.quorum or sites, sites)

@@ -20,6 +20,7 @@ TESTS = modules("tests")
 
 # Broad handlers stand at process boundaries only; each place says why in its code.
 BROAD_HANDLERS = {
+    "racoon_train/federated/contract.py",
     "racoon_data/runner/run.py",
 }
 

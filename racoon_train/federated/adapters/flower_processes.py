@@ -1,9 +1,8 @@
-"""Flower's daemons on this machine: start, watch and end them, each by its process group."""
+"""Flower's daemons on this machine: start, watch and end them, with everything they started."""
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -39,7 +38,7 @@ class Daemons:
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str, command: Sequence[str], extra: Mapping[str, str]) -> None:
-        """Start a daemon in a process group of its own."""
+        """Start a daemon."""
         self.logs.mkdir(parents=True, exist_ok=True)
         with (self.logs / f"{name}.log").open("wb") as log:
             self.running[name] = subprocess.Popen(
@@ -48,7 +47,7 @@ class Daemons:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=True,  # an interrupt at the keyboard reaches us alone; we end them
             )
 
     def call(self, command: Sequence[str], *, timeout_s: float) -> str:
@@ -79,16 +78,26 @@ class Daemons:
         return tuple(name for name, process in self.running.items() if process.poll() is not None)
 
     def end(self) -> None:
-        """End every daemon and what it started: politely first, then for certain."""
+        """End every daemon and what it started: politely first, then for certain.
+
+        Flower starts helpers in sessions of their own, so descendants are listed before their
+        parents go.
+        """
+        import psutil
+
+        started = []
         for process in self.running.values():
-            _signal(process, signal.SIGTERM)
-        deadline = time.monotonic() + _GRACE_S
+            with suppress(psutil.NoSuchProcess):
+                parent = psutil.Process(process.pid)
+                started += [parent, *parent.children(recursive=True)]
+        for each in started:
+            with suppress(psutil.NoSuchProcess):
+                each.terminate()
+        for each in psutil.wait_procs(started, timeout=_GRACE_S)[1]:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
         for process in self.running.values():
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=max(0.1, deadline - time.monotonic()))
-        for process in self.running.values():
-            _signal(process, signal.SIGKILL)
-            process.wait()
+            process.wait(timeout=_GRACE_S)
 
     def _installed(self, command: Sequence[str]) -> list[str]:
         beside = Path(sys.executable).parent / command[0]
@@ -134,9 +143,3 @@ def wait_for_port(port: int, *, timeout_s: float, running: Daemons) -> None:
             return
         time.sleep(0.1)
     raise FederationError("Flower's SuperLink did not start", hint=f"look at {running.logs / 'superlink.log'}")
-
-
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    # The group outlives its leader: a daemon's own helpers may still run when it is gone.
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)

@@ -96,7 +96,7 @@ class PromptGrid(Grid):
 
     def get_node_ids(self) -> Iterable[int]:
         """Pass on."""
-        return self._grid.get_node_ids()
+        return list(self._grid.get_node_ids())
 
     def get_nodes(self) -> Any:
         """Pass on."""
@@ -104,11 +104,11 @@ class PromptGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Pass on."""
-        return self._grid.push_messages(messages)
+        return list(self._grid.push_messages(messages))
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Pass on."""
-        return self._grid.pull_messages(message_ids)
+        return list(self._grid.pull_messages(message_ids))
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Send, then collect replies until all are here or the time is over."""
@@ -165,7 +165,7 @@ class GuardedFedAvg(FedAvg):
             SiteLostError: The quorum did not come back in time.
         """
         _wait_for_sites(grid, self._quorum, quorum=self._quorum, timeout_s=self._job.rules.join_timeout_s)
-        return super().configure_train(server_round, arrays, config, grid)
+        return list(super().configure_train(server_round, arrays, config, grid))
 
     def _sorted_out(self, replies: Iterable[Message]) -> tuple[dict[str, Message], dict[str, float], dict[str, str]]:
         good: dict[str, Message] = {}

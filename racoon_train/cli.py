@@ -1,0 +1,161 @@
+"""``racoon train``: train alone or together, judge a model, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from racoon_data import console
+from racoon_data.errors import SettingsError
+
+app = typer.Typer(help="Train locally, in ensembles or together, and compare.", no_args_is_help=True)
+
+JobOption = Annotated[Path, typer.Option("--job", help="Job file (TOML or JSON; see schemas/federation-job).")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for the result.")]
+SitesOption = Annotated[list[str], typer.Option("--dataset", help="A site's dataset as ALIAS=FOLDER; repeat.")]
+ExternalOption = Annotated[list[str] | None, typer.Option("--external", help="A left-out dataset as NAME=FOLDER.")]
+AggregatorOption = Annotated[str, typer.Option("--aggregator", help="flower or in-process.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+DryOption = Annotated[bool, typer.Option("--dry-run", help="Check job and datasets, train nothing.")]
+
+
+@app.command()
+def local(
+    dataset: Path, job: JobOption, out: OutOption, as_json: JsonOption = False, dry_run: DryOption = False
+) -> None:
+    """Train on one dataset alone. Example: racoon train local datasets/lung --job job.toml --out local."""
+    from racoon_train.baselines.local import train_local
+    from racoon_train.federated.contract import join
+    from racoon_train.federated.job import load_job
+
+    if dry_run:
+        _checked(job, {"local": dataset}, as_json=as_json)
+        return
+    with console.progress(as_json=as_json) as listener:
+        site = join("local", dataset, load_job(job), out, on_event=listener)
+        _written(train_local(site, out, on_event=listener), as_json=as_json)
+
+
+@app.command()
+def federated(
+    job: Path,
+    dataset: SitesOption,
+    out: OutOption,
+    aggregator: AggregatorOption = "flower",
+    as_json: JsonOption = False,
+    dry_run: DryOption = False,
+) -> None:
+    """Train together. Example: racoon train federated job.toml --dataset a=A --dataset b=B --out fed."""
+    from racoon_data import plugins
+    from racoon_train.federated.job import load_job
+
+    datasets = pairs(dataset)
+    if dry_run:
+        _checked(job, datasets, as_json=as_json)
+        return
+    engine = plugins.load(plugins.AGGREGATORS, aggregator)()
+    with console.progress(as_json=as_json) as listener:
+        model = engine.run(load_job(job).to_json(), datasets=datasets, out=out, on_event=listener)
+    _written(model, as_json=as_json)
+
+
+@app.command()
+def compare(
+    job: Path,
+    dataset: SitesOption,
+    out: OutOption,
+    external: ExternalOption = None,
+    aggregator: AggregatorOption = "flower",
+    as_json: JsonOption = False,
+    dry_run: DryOption = False,
+) -> None:
+    """Train every arm and compare. Example: racoon train compare job.toml --dataset a=A --dataset b=B --out study."""
+    from racoon_train.evaluation.report import print_tables
+    from racoon_train.federated.job import load_job
+    from racoon_train.study import run_study
+
+    datasets, left_out = pairs(dataset), pairs(external or [])
+    if dry_run:
+        _checked(job, {**datasets, **left_out}, as_json=as_json)
+        return
+    with console.progress(as_json=as_json) as listener:
+        study = load_job(job), datasets, left_out, out
+        comparison = run_study(*study, aggregator=aggregator, on_event=listener)
+    if as_json:
+        console.document(comparison.document)
+    else:
+        print_tables(comparison)
+        console.talk(f"wrote {out / 'comparison.json'} and {out / 'comparison.html'}")
+
+
+@app.command()
+def evaluate(
+    model: Path,
+    dataset: Path,
+    split: Annotated[str, typer.Option("--split", help="test, or all for a dataset the model never saw.")] = "test",
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder for decoded cases; a passing one if none.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a model on a dataset. Example: racoon train evaluate fed/model.safetensors datasets/lung --json."""
+    import tempfile
+
+    from racoon_train.evaluation.compare import judge_dataset
+    from racoon_train.evaluation.report import figure_of
+
+    if split not in ("test", "all"):
+        raise SettingsError(f"there is no split {split!r}", hint="test or all")
+    with tempfile.TemporaryDirectory(prefix="racoon-") as passing:
+        means = judge_dataset(model, dataset, split=split, cache=cache or Path(passing))
+    if as_json:
+        console.document({"model": model.name, "dataset": dataset.name, "split": split, "dice": means})
+    else:
+        console.table(["class", "Dice"], [[name, figure_of(value)] for name, value in means.items()])
+
+
+def pairs(named: list[str]) -> dict[str, Path]:
+    """Read ``NAME=FOLDER`` options.
+
+    Raises:
+        SettingsError: One is malformed or a name occurs twice.
+    """
+    found: dict[str, Path] = {}
+    for entry in named:
+        name, _, folder = entry.partition("=")
+        usable = name.replace("-", "").replace("_", "").isalnum()
+        if not usable or not folder or name in found:
+            raise SettingsError(f"{entry!r} does not name one dataset", hint="write ALIAS=FOLDER, each alias once")
+        found[name] = Path(folder)
+    return found
+
+
+def _written(model: Path, *, as_json: bool) -> None:
+    if as_json:
+        console.document({"model": str(model)})
+    else:
+        console.result(str(model))
+
+
+def _checked(job: Path, datasets: dict[str, Path], *, as_json: bool) -> None:
+    from racoon_train.data.dataset import open_dataset
+    from racoon_train.federated.contract import check_fit
+    from racoon_train.federated.job import load_job
+
+    plan = load_job(job)
+    rows = []
+    for name, root in datasets.items():
+        opened = open_dataset(root)
+        check_fit(opened, plan)
+        rows.append([name, len(opened.split("train")), len(opened.split("test")), len(opened.quarantined)])
+    columns = ["site", "train", "test", "quarantined"]
+    if as_json:
+        console.document(
+            {"job": plan.name, "sha256": plan.sha256, "sites": [dict(zip(columns, r, strict=True)) for r in rows]}
+        )
+    else:
+        console.table(
+            columns, rows, title=f"{plan.name}: {plan.training.rounds} rounds of {plan.training.local_steps} steps"
+        )
