@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,14 +44,7 @@ def convert(
 def _show(report: ConvertReport) -> None:
     rows = [(row["file"], row["modality"], row["instances"], row["part"] or "-") for row in report.volumes]
     console.table(("file", "modality", "slices", "part"), rows, title="would write" if report.is_plan else "")
-    for code, (count, message) in _refusals(report).items():
+    refusals = Counter((outcome.code, outcome.message) for outcome in report.outcomes)
+    for (code, message), count in sorted(refusals.items()):
         console.result(f"{count} file(s) {code}: {message}")
     console.result(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in report.counts.items()))
-
-
-def _refusals(report: ConvertReport) -> dict[str, tuple[int, str]]:
-    found: dict[str, tuple[int, str]] = {}
-    for outcome in report.outcomes:
-        count, _ = found.get(outcome.code, (0, ""))
-        found[outcome.code] = (count + 1, outcome.message)
-    return dict(sorted(found.items()))

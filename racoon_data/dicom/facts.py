@@ -12,7 +12,8 @@ from pathlib import Path
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from racoon_data.dicom.guard import LIMITS, Limits, Scan, scan
+from racoon_data.dicom.guard import Scan, scan
+from racoon_data.dicom.walk import LIMITS, Limits
 
 _CHARSET = 0x00080005
 _PIXEL_DATA = 0x7FE00010

@@ -7,6 +7,7 @@ import pytest
 
 from racoon_data.errors import SchemaError
 from racoon_data.files.sidecar import software, write_sidecar
+from racoon_data.schemas import folder, validate
 
 FACTS = {
     "counts": {"files_in": 0, "converted": 0, "annotations": 0, "skipped": 0, "failed": 0},
@@ -36,3 +37,13 @@ def test_an_invalid_sidecar_is_not_written(tmp_path: Path):
         write_sidecar(tmp_path / "a.json", {**FACTS, "volumes": [{"file": 3}]}, schema="conversion")
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["conversion", "volume-sidecar"])
+def test_examples_fit_their_schemas(name: str):
+    """The example beside each schema is valid."""
+    example = json.loads((folder() / "examples" / f"{name}.json").read_text())
+
+    validate(name, example)
+
+    assert example["schema_version"] == "1.0"
