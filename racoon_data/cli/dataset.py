@@ -29,9 +29,8 @@ def show(folder: Folder, as_json: AsJson = False) -> None:
         console.document(manifest.to_json())
         return
     console.table(("dataset", manifest.name), _facts(manifest))
-    console.table(
-        ("case", "patient", "split", "fold", "labels (ml)"), [_row(case) for case in manifest.to_json()["cases"]]
-    )
+    cases = [_row(case) for case in manifest.cases]
+    console.table(("case", "patient", "split", "fold", "labels (ml)"), cases)
     if manifest.outcomes:
         rows = [(outcome.ref, outcome.status, outcome.code, outcome.hint) for outcome in manifest.outcomes]
         console.table(("left out", "end", "code", "what helps"), rows)
