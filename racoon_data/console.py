@@ -38,12 +38,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
     """Print a table, on stdout: drawn in a terminal, plain columns elsewhere."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     drawn = Table(title=title or None, title_justify="left", box=None if not sys.stdout.isatty() else _box())
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
-        drawn.add_row(*(str(cell) for cell in row))
+        drawn.add_row(*(Text(str(cell)) for cell in row))
     width = None if sys.stdout.isatty() else 160
     Console(width=width, highlight=False).print(drawn)
 

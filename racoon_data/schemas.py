@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from racoon_data.errors import SchemaError
 
 if TYPE_CHECKING:
+    from jsonschema import ValidationError
     from pydantic import BaseModel
 
 _HERE = Path(__file__).resolve().parent
@@ -60,6 +63,59 @@ def of_model(model: type[BaseModel], name: str, *, version: str = "1.0") -> dict
     return {"$schema": dialect, "$id": f"urn:racoon:schema:{name}:{version}", **schema}
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One place of a document that does not fit its schema.
+
+    Attributes:
+        pointer: Where (JSON pointer).
+        message: What is wrong.
+        remedy: What helps.
+    """
+
+    pointer: str
+    message: str
+    remedy: str
+
+
+def problems(name: str, document: object) -> tuple[Problem, ...]:
+    """List every place of a JSON document that does not fit a schema.
+
+    Args:
+        name: Schema name, such as ``dataset-manifest``.
+        document: Parsed JSON.
+
+    Raises:
+        SchemaError: No schema has this name.
+    """
+    from jsonschema import Draft202012Validator
+
+    errors = sorted(Draft202012Validator(load(name)).iter_errors(document), key=lambda e: list(map(str, e.path)))
+    return tuple(_problem(error) for error in errors)
+
+
+def _problem(error: ValidationError) -> Problem:
+    pointer = "/" + "/".join(str(part) for part in error.absolute_path)
+    return Problem(pointer, error.message[:200], _remedy(error))
+
+
+def _remedy(error: ValidationError) -> str:
+    rule, wanted = str(error.validator), error.validator_value
+    if rule == "additionalProperties" and isinstance(error.schema, dict):
+        known = sorted(error.schema.get("properties", {}))
+        extra = sorted(set(error.instance) - set(known)) if isinstance(error.instance, dict) else []
+        near = [match for key in extra for match in get_close_matches(str(key), known, n=1)]
+        return f"did you mean {', '.join(near)}?" if near else f"remove it; known keys: {', '.join(known)}"
+    remedies = {
+        "required": "add the missing key",
+        "type": f"write a value of type {wanted}",
+        "enum": f"write one of {wanted}",
+        "const": f"write {wanted!r}",
+        "pattern": f"write a text that matches {wanted}",
+    }
+    return remedies.get(rule, "compare with the example in schemas/examples")
+
+
 def validate(name: str, document: object) -> None:
     """Check a JSON document against a schema.
 
@@ -70,9 +126,7 @@ def validate(name: str, document: object) -> None:
     Raises:
         SchemaError: It does not validate; the message names the place (JSON pointer).
     """
-    from jsonschema import Draft202012Validator
-
-    errors = sorted(Draft202012Validator(load(name)).iter_errors(document), key=lambda e: list(map(str, e.path)))
-    if errors:
-        pointer = "/" + "/".join(str(part) for part in errors[0].absolute_path)
-        raise SchemaError(f"{name}: {pointer}: {errors[0].message[:200]}", hint=f"{len(errors)} place(s) to mend")
+    if found := problems(name, document):
+        first = found[0]
+        hint = f"{len(found)} place(s) to mend; here: {first.remedy}"
+        raise SchemaError(f"{name}: {first.pointer}: {first.message}", hint=hint)

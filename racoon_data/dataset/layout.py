@@ -34,6 +34,19 @@ def check_case_id(case_id: str) -> str:
     return case_id
 
 
+def claim(root: Path) -> None:
+    """Make a folder a dataset of ours, marked by its ``sidecars`` folder.
+
+    Raises:
+        DatasetError: It holds a dataset that racoon did not write; nothing in it is touched.
+    """
+    if not (root / SIDECARS).is_dir():
+        held = [root / DATASET_JSON, *(path for folder in CASE_FOLDERS for path in (root / folder).glob("*"))]
+        if any(path.exists() for path in held):
+            raise DatasetError(f"{root.name} holds a dataset racoon did not write", hint="choose another folder")
+        (root / SIDECARS).mkdir(parents=True, exist_ok=True)
+
+
 def is_training(split: str, *, has_label: bool) -> bool:
     """Tell whether a case lies in nnU-Net's training folders: only labelled training cases do."""
     return split == "train" and has_label

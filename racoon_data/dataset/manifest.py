@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from racoon_data import schemas
-from racoon_data.dataset.layout import CASE_FOLDERS, DATASET_JSON, SIDECARS
+from racoon_data.dataset.layout import CASE_FOLDERS, claim
 from racoon_data.dataset.splits import check_splits
 from racoon_data.dataset.views import write_views
 from racoon_data.dataset.writer import check_label_values, ignore_value
@@ -68,10 +68,7 @@ def begin_dataset(root: Path) -> None:
     Raises:
         DatasetError: The folder holds a dataset that racoon did not write; it is left as it is.
     """
-    is_foreign = (root / DATASET_JSON).exists() or any((root / folder).exists() for folder in CASE_FOLDERS)
-    if is_foreign and not (root / SIDECARS).is_dir():
-        raise DatasetError(f"{root.name} holds a dataset racoon did not write", hint="choose another folder")
-    (root / SIDECARS).mkdir(parents=True, exist_ok=True)
+    claim(root)
     (root / MANIFEST_NAME).unlink(missing_ok=True)
 
 

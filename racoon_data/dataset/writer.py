@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon_data.cases import Case
-from racoon_data.dataset.layout import check_case_id, files_of_case, image_path, is_training, label_path, sidecar_path
+from racoon_data.dataset.layout import (
+    check_case_id,
+    claim,
+    files_of_case,
+    image_path,
+    is_training,
+    label_path,
+    sidecar_path,
+)
 from racoon_data.dataset.readers import reader_files
 from racoon_data.dataset.sidecar import sidecar_of
 from racoon_data.errors import DatasetError, GridMismatchError, about
@@ -46,13 +54,15 @@ def write_case(
 
     Raises:
         GridMismatchError: Channels or labels lie on different grids.
-        DatasetError: The case id is no file name, or the label map holds a value that the schema does not know.
+        DatasetError: The case id is no file name, the folder is somebody else's, or the label map holds a
+            value that the schema does not know.
         DiskFullError: No space is left.
     """
     files = _CaseFiles(root, check_case_id(case.ref.case_id))
     with about(case.ref):
         check_label_values(schema)
         _check_grids(case)
+        claim(root)
         files.take_back()
         try:
             sidecar = _write_files(case, files, schema, split)

@@ -71,3 +71,14 @@ def issues_across(root: Path, manifest: Manifest) -> tuple[QcIssue, ...]:
             raise DamagedDatasetError("the sidecar does not name the image", ref=CaseRef(case.case_id))
         hashes[case.case_id] = outputs[case.images[0]]
     return check_duplicates(hashes)
+
+
+def all_issues(root: Path, manifest: Manifest) -> tuple[QcIssue, ...]:
+    """Give what the case checks wrote and what shows across cases: failures first, then by code and case.
+
+    Raises:
+        DamagedDatasetError: A sidecar is missing or damaged.
+        SchemaError: ``findings.jsonl`` cannot be read.
+    """
+    unique = {*read_issues(root), *issues_across(root, manifest)}
+    return tuple(sorted(unique, key=lambda issue: (issue.severity, issue.code, issue.case, issue.message)))

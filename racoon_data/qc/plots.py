@@ -92,3 +92,21 @@ def _short(name: str) -> Markup:
 def _svg(inner: str, *, height: int, label: str) -> Markup:
     head = f'<svg class="plot" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(label)}">'
     return Markup(f"{head}{inner}</svg>")
+
+
+def share(counts: Mapping[str, int], *, label: str) -> Markup:
+    """Draw parts of a whole as one bar; each part's name is its class in the page's style.
+
+    Args:
+        counts: How many of each kind, in order.
+        label: What the whole is.
+    """
+    total = sum(counts.values())
+    parts, x = [], 0.0
+    for kind, count in counts.items():
+        width = 100.0 * count / total if total else 0.0
+        parts.append(f'<rect class="{escape(kind)}" x="{x:.2f}" width="{width:.2f}" height="4"/>')
+        x += width
+    told = f"{label}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    head = f'<svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" role="img" aria-label="{escape(told)}">'
+    return Markup(f'{head}<rect class="track" width="100" height="4"/>{"".join(parts)}</svg>')

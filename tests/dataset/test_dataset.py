@@ -22,6 +22,7 @@ from racoon_data.labels import IGNORE, LabelMap
 from racoon_data.outcomes import Outcome, Status
 from racoon_data.ports import Exporter
 from racoon_data.refs import CaseRef, FileRef, InstanceRef, StudyRef
+from racoon_data.testing.contracts import ExporterContract
 from tests.dataset.makers import GRID, KEY, NAMES, SCHEMA, a_case, a_dataset, facts
 
 
@@ -233,6 +234,8 @@ def test_a_foreign_dataset_is_left_alone(tmp_path):
 
     with pytest.raises(DatasetError):
         begin_dataset(tmp_path)
+    with pytest.raises(DatasetError):
+        write_case(a_case(), tmp_path, schema=SCHEMA)
 
     assert bytes_of(tmp_path) == {"imagesTr/theirs_0000.nii.gz": b"x"}
 
@@ -250,6 +253,27 @@ def test_a_broken_manifest_names_the_place(tmp_path):
     (tmp_path / "racoon.json").write_text("{")
     with pytest.raises(SchemaError, match="not JSON"):
         load_manifest(tmp_path)
+
+
+class TestDatalistExporter(ExporterContract):
+    """The MONAI datalist keeps the exporter's contract."""
+
+    def exporter(self):
+        """Give the exporter."""
+        return DatalistExporter()
+
+    def a_dataset(self, folder):
+        """Write a small valid dataset."""
+        a_dataset(folder / "d")
+        return folder / "d"
+
+
+class TestCroissantExporter(TestDatalistExporter):
+    """Croissant metadata keep the exporter's contract."""
+
+    def exporter(self):
+        """Give the exporter."""
+        return CroissantExporter()
 
 
 @pytest.mark.parametrize(("exporter", "name"), [(DatalistExporter, "datalist"), (CroissantExporter, "croissant")])

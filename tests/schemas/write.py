@@ -8,12 +8,14 @@ from pydantic import BaseModel
 
 from racoon_data.files.case_sidecar import CaseSidecar
 from racoon_data.files.manifest import Manifest
+from racoon_data.harmonize.recipe import Recipe
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 
 MODELS: dict[str, type[BaseModel]] = {
     "dataset-manifest": Manifest,
     "case-sidecar": CaseSidecar,
+    "recipe": Recipe,
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
 }

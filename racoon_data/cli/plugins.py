@@ -1,0 +1,30 @@
+"""racoon plugins: what is installed at the four plug-in points."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from racoon_data import console, plugins
+
+app = typer.Typer(help="List the installed plug-ins.")
+
+
+@app.command()
+def list_plugins(as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False) -> None:
+    """List sources, annotation readers, exporters and aggregators. Example: racoon plugins --json."""
+    rows = [
+        {
+            "group": group,
+            "name": name,
+            "object": entry.value,
+            "package": f"{entry.dist.name} {entry.dist.version}" if entry.dist else "",
+        }
+        for group in plugins.GROUPS
+        for name, entry in plugins.found(group).items()
+    ]
+    if as_json:
+        console.document(rows)
+    else:
+        console.table(("group", "name", "object", "package"), [tuple(row.values()) for row in rows])

@@ -1,0 +1,97 @@
+"""racoon schema: the JSON Schemas of every file, and validation against them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path, PurePath
+from typing import Annotated, Any
+
+import typer
+
+from racoon_data import console, schemas
+from racoon_data.errors import SchemaError, SettingsError
+
+app = typer.Typer(help="List, show and validate against the JSON Schemas.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+# Which schema a file has by its name, or by its folder and ending.
+_BY_NAME = {
+    "racoon.json": "dataset-manifest",
+    "labels.json": "labels",
+    "racoon.toml": "site-settings",
+    "findings.jsonl": "qc-finding",
+    "audit.jsonl": "audit-event",
+}
+
+
+@app.command("list")
+def list_schemas(as_json: AsJson = False) -> None:
+    """List the schemas. Example: racoon schema list."""
+    loaded = [(name, schemas.load(name)) for name in schemas.names()]
+    if as_json:
+        console.document([{"name": name, "id": schema["$id"], "title": _title(schema)} for name, schema in loaded])
+    else:
+        console.table(("name", "id", "what"), [(name, schema["$id"], _title(schema)) for name, schema in loaded])
+
+
+def _title(schema: dict[str, Any]) -> str:
+    return str(schema.get("description") or schema.get("title") or "").splitlines()[0]
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="Name of the schema.")], as_json: AsJson = True) -> None:
+    """Print a schema. Example: racoon schema show dataset-manifest."""
+    console.document(schemas.load(name))
+
+
+@app.command()
+def validate(
+    file: Annotated[Path, typer.Argument(help="A JSON, JSON Lines or TOML file.")],
+    schema: Annotated[str, typer.Option(help="Name of the schema; guessed from the file name where left out.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check a file; names each place to mend; exits 3. Example: racoon schema validate racoon.toml."""
+    name = schema or _guess(file)
+    schemas.load(name)
+    problems = [
+        {"place": place, "problem": problem.message, "remedy": problem.remedy}
+        for line, document in _documents(file)
+        for problem in schemas.problems(name, document)
+        for place in [f"line {line}: {problem.pointer}" if line else problem.pointer]
+    ]
+    if as_json:
+        console.document({"file": str(file), "schema": name, "valid": not problems, "problems": problems})
+    elif problems:
+        console.table(("place", "problem", "remedy"), [tuple(problem.values()) for problem in problems])
+    if problems:
+        raise SchemaError(f"{file.name} does not fit {name}: {len(problems)} place(s)", hint="mend the places listed")
+    if not as_json:
+        console.result(f"{file} fits {name}")
+
+
+def _guess(file: Path) -> str:
+    if file.name in _BY_NAME:
+        return _BY_NAME[file.name]
+    if file.suffix == ".toml":
+        return "study-settings"
+    if PurePath(file).parent.name == "sidecars":
+        return "case-sidecar"
+    names = ", ".join(schemas.names())
+    raise SettingsError(f"the name {file.name} does not tell its schema", hint=f"add --schema with one of: {names}")
+
+
+def _documents(file: Path) -> list[tuple[int, Any]]:
+    """Parse a file to documents; the line is 0 where the file is one document."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        if file.suffix == ".toml":
+            return [(0, tomllib.loads(text))]
+        if file.suffix == ".jsonl":
+            return [(number, json.loads(line)) for number, line in enumerate(text.splitlines(), start=1) if line]
+        return [(0, json.loads(text))]
+    except FileNotFoundError as error:
+        raise SettingsError(f"{file} does not exist", hint="name an existing file") from error
+    except ValueError as error:
+        raise SchemaError(f"{file.name} cannot be parsed: {error}", hint="mend the syntax") from error
