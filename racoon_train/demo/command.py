@@ -136,12 +136,12 @@ def _report(hospital: Hospital) -> Path:
 
 def _show(comparison: Comparison, pages: Path, hospitals: list[Hospital], *, as_json: bool) -> None:
     """Print the comparison and where the pages lie."""
-    from racoon_train.evaluation.report import print_comparison
+    from racoon_train.evaluation.report import print_tables
 
     if as_json:
-        console.document(comparison.to_json())
+        console.document(comparison.document)
     else:
-        print_comparison(comparison)
+        print_tables(comparison)
     console.talk("pages:")
     for hospital in hospitals:
         name = hospital.name

@@ -20,7 +20,8 @@ from tests.journeys.steps import a_site, a_study, racoon
 pytestmark = pytest.mark.real
 
 LABELS = """{"schema_version": "1.0", "name": "soft tissue sarcoma", "version": "1", "labels": [
-  {"value": 1, "name": "gross_tumor_volume", "codes": [], "synonyms": ["GTV_Mass_CT", "GTV_Mass_PET", "GTV_Mass_MR_T1"], "priority": 1}]}"""
+  {"value": 1, "name": "gross_tumor_volume", "codes": [], "priority": 1,
+   "synonyms": ["GTV_Mass_CT", "GTV_Mass_PET", "GTV_Mass_MR_T1"]}]}"""
 STUDY = """
 name = "sarcoma"
 channels = [{ name = "image", min_slices = 3 }]

@@ -6,10 +6,10 @@ import json
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
-from racoon_data.site.audit import AuditLog
 
 from racoon_data import schemas
 from racoon_data.errors import SchemaError
+from racoon_data.site.audit import AuditLog
 from tests.schemas.write import MODELS, text_of
 
 NAMES = schemas.names()
