@@ -213,12 +213,6 @@ class DuplicateInstanceError(DicomError):
     is_skip = True
 
 
-class ConflictingInstanceError(DicomError):
-    """Files of different content claim to be the same object; none of them is used."""
-
-    code = "dicom.conflicting_instance"
-
-
 class InconsistentSeriesError(DicomError):
     """The slices of a series do not form one volume."""
 

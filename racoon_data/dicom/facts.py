@@ -12,10 +12,12 @@ from pathlib import Path
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from racoon_data.dicom.guard import LIMITS, Limits, Scan, scan
+from racoon_data.dicom.guard import Scan, scan
+from racoon_data.dicom.walk import LIMITS, Limits
 
 _CHARSET = 0x00080005
-_PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+_PIXEL_DATA = 0x7FE00010
+_PIXELS = frozenset((0x7FE00008, 0x7FE00009, _PIXEL_DATA))
 _BINARY = {"US": ("H", 2), "SS": ("h", 2), "UL": ("I", 4), "SL": ("i", 4), "FL": ("f", 4), "FD": ("d", 8)}
 
 
@@ -26,12 +28,16 @@ class Facts:
     Attributes:
         transfer_syntax_uid: As the file meta says, empty where it says nothing.
         has_pixels: The file has pixel data.
+        is_little_endian: Byte order of the data set.
         values: Keyword to values; an attribute that is absent or empty is not listed.
+        pixel_bytes: PixelData as stored, where it was asked for and is not encapsulated.
     """
 
     transfer_syntax_uid: str
     has_pixels: bool
+    is_little_endian: bool
     values: Mapping[str, tuple[str, ...]]
+    pixel_bytes: bytes = b""
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Give every value as text."""
@@ -60,12 +66,13 @@ class Facts:
         return int(number) if number is not None and abs(number) < 2**53 else 0
 
 
-def read_facts(path: Path, keywords: Iterable[str], *, limits: Limits = LIMITS) -> Facts:
-    """Read top-level attributes (no sequences, no pixel data).
+def read_facts(path: Path, keywords: Iterable[str], *, pixels: bool = False, limits: Limits = LIMITS) -> Facts:
+    """Read top-level attributes that are no sequences.
 
     Args:
         path: The file.
         keywords: DICOM keywords.
+        pixels: Read PixelData too.
         limits: What the guard lets through.
 
     Raises:
@@ -75,13 +82,18 @@ def read_facts(path: Path, keywords: Iterable[str], *, limits: Limits = LIMITS) 
         HostileFileError: The guard refuses its structure.
     """
     wanted = _wanted(tuple(keywords))
-    seen = scan(path, keep=(*wanted, _CHARSET), limits=limits)
+    seen = scan(path, keep=(*wanted, _CHARSET, *((_PIXEL_DATA,) if pixels else ())), limits=limits)
     encodings = _encodings(seen.kept.get(_CHARSET, b""))
     found = {
         wanted[tag][0]: _values(raw, wanted[tag][1], seen, encodings) for tag, raw in seen.kept.items() if tag in wanted
     }
-    has_pixels = not _PIXELS.isdisjoint(seen.elements)
-    return Facts(seen.transfer_syntax_uid, has_pixels, {keyword: values for keyword, values in found.items() if values})
+    return Facts(
+        transfer_syntax_uid=seen.transfer_syntax_uid,
+        has_pixels=not _PIXELS.isdisjoint(seen.elements),
+        is_little_endian=seen.is_little_endian,
+        values={keyword: values for keyword, values in found.items() if values},
+        pixel_bytes=seen.kept.get(_PIXEL_DATA, b""),
+    )
 
 
 @lru_cache(maxsize=16)
@@ -112,4 +124,4 @@ def _decoded(raw: bytes, encodings: tuple[str, ...]) -> str:
     """Decode text; what does not decode becomes a replacement character (pydicom would warn each time)."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return decode_bytes(raw, encodings, {ord("\\")})
+        return str(decode_bytes(raw, encodings, {ord("\\")}))

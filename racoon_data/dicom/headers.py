@@ -13,7 +13,8 @@ from pydicom import config
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID
 
-from racoon_data.dicom.guard import LIMITS, Limits, scan
+from racoon_data.dicom.guard import scan
+from racoon_data.dicom.walk import LIMITS, Limits
 from racoon_data.errors import HostileFileError, UnreadableError
 
 # Hospitals store values that break the standard's form (a UID with a leading zero, a long LO); they

@@ -34,7 +34,9 @@ def annotation_file(path: Path) -> AnnotationFile:
     """
     dataset = read_dataset(path)
     sop_class = text_of(dataset, "SOPClassUID")
-    sops, series, frames = set(), set(), set()
+    sops: set[str] = set()
+    series: set[str] = set()
+    frames: set[str] = set()
     for item in _items(dataset):
         sops.add(text_of(item, "ReferencedSOPInstanceUID"))
         series.add(text_of(item, "SeriesInstanceUID"))

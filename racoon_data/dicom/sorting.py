@@ -8,25 +8,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from racoon_data.cases import Acquisition
-from racoon_data.dicom.facts import Facts, read_facts
+from racoon_data.dicom.facts import read_facts
+from racoon_data.dicom.images import KEYWORDS, Image, acquisition_of, image_of
 from racoon_data.dicom.references import ANNOTATION_CLASSES, annotation_file
-from racoon_data.dicom.series import AnnotationFile, Series, SliceHeader, Sorted
-from racoon_data.dicom.splitting import Image, split
+from racoon_data.dicom.series import AnnotationFile, Series, Sorted
+from racoon_data.dicom.splitting import split
 from racoon_data.errors import (
-    ConflictingInstanceError,
     DuplicateInstanceError,
-    NoGeometryError,
-    NothingMatchedError,
+    InconsistentSeriesError,
     NotDicomError,
+    NothingMatchedError,
     UnreadableError,
     UnsupportedObjectError,
-    UnsupportedPixelsError,
 )
 from racoon_data.files.atomic import sha256_of
-from racoon_data.geometry import Point
 from racoon_data.outcomes import Outcome, outcome_of
 from racoon_data.refs import FileRef, SeriesRef
 from racoon_data.runner.run import run_items
@@ -45,14 +40,6 @@ _MULTIFRAME_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.128.1": "legacy converted enhanced PET",
 }
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
-_KEYWORDS = (
-    "MediaStorageSOPClassUID", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
-    "PatientID", "StudyDate", "FrameOfReferenceUID", "Modality", "SeriesDescription", "BodyPartExamined",
-    "Manufacturer", "ManufacturerModelName", "ImageType", "ConvolutionKernel", "SliceThickness", "KVP",
-    "ContrastBolusAgent", "PatientPosition", "Rows", "Columns", "NumberOfFrames", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "InstanceNumber", "EchoNumbers", "EchoTime", "DiffusionBValue",
-    "ComplexImageComponent", "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "AcquisitionTime",
-)  # fmt: skip
 
 
 def files_under(folder: Path) -> tuple[Path, ...]:
@@ -100,7 +87,7 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _read(path: Path) -> Image | AnnotationFile:
-    facts = read_facts(path, _KEYWORDS)
+    facts = read_facts(path, KEYWORDS)
     sop_class = facts.text("SOPClassUID")
     if facts.text("MediaStorageSOPClassUID") == _DIRECTORY_CLASS:
         raise NotDicomError("a DICOMDIR lists files and holds none", hint="its files are found by themselves")
@@ -109,50 +96,9 @@ def _read(path: Path) -> Image | AnnotationFile:
     if sop_class in ANNOTATION_CLASSES:
         return annotation_file(path)
     if sop_class in IMAGE_CLASSES:
-        return _image(path, facts)
+        return image_of(path, facts)
     kind = _MULTIFRAME_CLASSES.get(sop_class, f"SOP class {sop_class}")
     raise UnsupportedObjectError(f"{kind} is not read", hint="single-frame CT, MR and PET images are")
-
-
-def _image(path: Path, facts: Facts) -> Image:
-    if facts.whole("NumberOfFrames") > 1:
-        raise UnsupportedObjectError("several frames in a single-frame image", hint="ask the sender for a new export")
-    if not facts.has_pixels:
-        raise UnsupportedPixelsError("the image has no pixel data", hint="retrieve it again")
-    return Image(
-        header=_slice_header(path, facts),
-        ref=SeriesRef(facts.text("StudyInstanceUID"), facts.text("SeriesInstanceUID")),
-        facts=facts,
-    )
-
-
-def _slice_header(path: Path, facts: Facts) -> SliceHeader:
-    position = facts.numbers("ImagePositionPatient", count=3)
-    orientation = facts.numbers("ImageOrientationPatient", count=6)
-    spacing = facts.numbers("PixelSpacing", count=2)
-    if position is None or orientation is None or spacing is None:
-        raise NoGeometryError("the image does not say where it lies", hint="nothing racoon could know")
-    row, column = np.array(orientation[:3]), np.array(orientation[3:])
-    lengths = np.linalg.norm(row), np.linalg.norm(column)
-    is_sound = np.isfinite([*position, *orientation, *spacing]).all() and min(spacing) > 0
-    if not is_sound or not np.allclose(lengths, 1, atol=1e-3) or abs(row @ column) > 1e-3:
-        raise NoGeometryError("position, orientation or pixel spacing make no sense", hint="ask for a new export")
-    return SliceHeader(
-        path=path,
-        sop_uid=facts.text("SOPInstanceUID"),
-        rows=facts.whole("Rows"),
-        columns=facts.whole("Columns"),
-        position_lps=(position[0], position[1], position[2]),
-        row_direction=_point(row / lengths[0]),
-        column_direction=_point(column / lengths[1]),
-        pixel_spacing_mm=(spacing[0], spacing[1]),
-        instance_number=facts.whole("InstanceNumber"),
-    )
-
-
-def _point(vector: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Point:
-    x, y, z = (float(value) for value in vector)
-    return (x, y, z)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +127,7 @@ def _without_copies(
     outcomes: list[Outcome] = []
     for copies in by_uid.values():
         if len(copies) > 1 and len({sha256_of(copy.path) for copy in copies}) > 1:
-            conflict = ConflictingInstanceError("files differ under one SOPInstanceUID", hint="keep the right one")
+            conflict = InconsistentSeriesError("files differ under one SOPInstanceUID", hint="keep the right one")
             outcomes += [outcome_of(conflict, ref=copy.ref, step="sort") for copy in copies]
             continue
         kept.append(copies[0].value)
@@ -207,24 +153,6 @@ def _one_series(part: str, images: Sequence[Image]) -> Series:
         study_date=first.facts.text("StudyDate"),
         frame_of_reference=first.facts.text("FrameOfReferenceUID") or None,
         slices=tuple(image.header for image in ordered),
-        acquisition=_acquisition(first.facts),
+        acquisition=acquisition_of(first.facts),
         part=part,
-    )
-
-
-def _acquisition(facts: Facts) -> Acquisition:
-    return Acquisition(
-        modality=facts.text("Modality"),
-        description=facts.text("SeriesDescription"),
-        body_part=facts.text("BodyPartExamined"),
-        manufacturer=facts.text("Manufacturer"),
-        model=facts.text("ManufacturerModelName"),
-        image_type=facts.texts("ImageType"),
-        kernel=facts.texts("ConvolutionKernel"),
-        slice_thickness_mm=facts.number("SliceThickness"),
-        kvp=facts.number("KVP"),
-        contrast_agent=facts.text("ContrastBolusAgent"),
-        patient_position=facts.text("PatientPosition"),
-        sop_class_uid=facts.text("SOPClassUID"),
-        transfer_syntax_uid=facts.transfer_syntax_uid,
     )

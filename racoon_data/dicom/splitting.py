@@ -4,33 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from racoon_data.dicom.facts import Facts
-from racoon_data.dicom.series import SliceHeader
-from racoon_data.refs import SeriesRef
+from racoon_data.dicom.images import Image
 
 # Directions closer than this are one stack: jitter of 4e-8 is common, rounding to four digits happens.
 ORIENTATION_TOLERANCE = 1e-4
 _SPACING_TOLERANCE = 1e-4
 _SAME_PLACE_MM = 1e-2
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """One image on its way into a series."""
-
-    header: SliceHeader
-    ref: SeriesRef
-    facts: Facts
-
-    @property
-    def along_normal(self) -> float:
-        """Distance of the slice from the origin along its normal (mm)."""
-        normal = np.cross(self.header.row_direction, self.header.column_direction)
-        return float(normal @ np.array(self.header.position_lps))
 
 
 Group = tuple[str, tuple[Image, ...]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import io
+import itertools
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -13,6 +14,9 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
+from isal.igzip_lib import IsalError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from racoon_data.errors import DamagedDatasetError, DatasetError
 from racoon_data.files.atomic import storage_errors, whole_file
@@ -28,8 +32,10 @@ _KEPT = ("uint8", "int16", "uint16", "int32", "float32")
 def write_nifti(path: Path, array: npt.NDArray[Any], geometry: Geometry, *, unit: str = "") -> None:
     """Write a volume as NIfTI-1, whole or not at all; the same volume gives the same bytes.
 
-    The sform holds the affine; the qform too, unless the grid is sheared (a tilted gantry), which a
-    qform cannot express: then its code is 0. Values are stored as they are (slope 1, intercept 0).
+    The sform holds the affine; the qform too where it can put every voxel within 1 % of a voxel of its
+    place, else its code is 0: a qform cannot hold shear (a tilted gantry), and its rotation, stored as
+    three float32, is 3e-4 rad off for some slightly oblique grids. Values are stored as they are
+    (slope 1, intercept 0).
 
     Args:
         path: ``.nii.gz`` or ``.nii``.
@@ -83,10 +89,10 @@ def _header(dtype: np.dtype[Any], geometry: Geometry, unit: str) -> bytes:
     header.set_data_dtype(dtype)
     header.set_data_shape(geometry.shape)
     header.set_zooms(geometry.spacing_mm)
-    if is_sheared(geometry):
+    header.set_qform(affine, code=_SCANNER, strip_shears=True)
+    if not _agrees(header.get_qform(), affine, geometry):
         header.set_qform(None, code=0)
-    else:
-        header.set_qform(affine, code=_SCANNER, strip_shears=True)
+        header.set_zooms(geometry.spacing_mm)
     header.set_sform(affine, code=_SCANNER)
     header.set_xyzt_units("mm")
     header.set_slope_inter(1, 0)
@@ -94,6 +100,12 @@ def _header(dtype: np.dtype[Any], geometry: Geometry, unit: str) -> bytes:
     header["magic"] = b"n+1"
     header["intent_name"] = unit.encode("ascii", "replace")[:15]
     return bytes(header.binaryblock) + b"\0\0\0\0"
+
+
+def _agrees(qform: npt.NDArray[np.float64], affine: npt.NDArray[np.float64], geometry: Geometry) -> bool:
+    corners = np.array([(*corner, 1.0) for corner in itertools.product(*((0, size - 1) for size in geometry.shape))])
+    apart_mm = np.linalg.norm((corners @ (qform - affine).T)[:, :3], axis=1).max()
+    return bool(apart_mm <= 0.01 * min(geometry.spacing_mm))
 
 
 def is_sheared(geometry: Geometry, *, tolerance: float = 1e-4) -> bool:
@@ -144,7 +156,7 @@ def parse_nifti(raw: bytes, *, name: str) -> tuple[npt.NDArray[Any], Geometry]:
 def _parsed_header(data: bytes, name: str) -> Any:
     try:
         return nib.Nifti1Header.from_fileobj(io.BytesIO(data[:_HEADER_BYTES]))
-    except (nib.spatialimages.HeaderDataError, nib.wrapstruct.WrapStructError, ValueError, struct.error) as error:
+    except (HeaderDataError, WrapStructError, ValueError, struct.error) as error:
         raise DamagedDatasetError(f"{name} is no NIfTI-1 file", hint="write it again") from error
 
 
@@ -165,14 +177,27 @@ def _scaled(array: npt.NDArray[Any], header: Any) -> npt.NDArray[Any]:
 
 
 def _unpacked(raw: bytes, name: str) -> bytes:
-    """Inflate gzip data, no further than the header inside says there are voxels."""
+    """Inflate gzip data and check its sums, no further than the header inside says there are voxels."""
     if raw[:2] != b"\x1f\x8b":
         return raw
     try:
-        peek = isal_zlib.decompressobj(wbits=31).decompress(raw, _HEADER_BYTES)
-        header = _parsed_header(peek, name)
-        size = int(np.prod([int(n) for n in header.get_data_shape()])) * header.get_data_dtype().itemsize
-        offset = max(int(header["vox_offset"]), _HEADER_BYTES)
-        return bytes(isal_zlib.decompressobj(wbits=31).decompress(raw, offset + size))
-    except (isal_zlib.error, zlib.error, gzip.BadGzipFile, EOFError) as error:
+        header = _parsed_header(_inflated(raw, _HEADER_BYTES), name)
+        size = math.prod(int(n) for n in header.get_data_shape()) * header.get_data_dtype().itemsize
+        end = max(int(header["vox_offset"]), _HEADER_BYTES) + size
+        data = _inflated(raw, end + 1)
+    except (zlib.error, IsalError, EOFError) as error:  # type: ignore[misc]  # isal's stub calls it a value
         raise DamagedDatasetError(f"{name} cannot be unpacked", hint="write it again") from error
+    if len(data) > end:
+        raise DamagedDatasetError(f"{name} holds more than its voxels", hint="write it again")
+    return data
+
+
+def _inflated(raw: bytes, most: int) -> bytes:
+    """Inflate up to ``most`` bytes of a gzip file, which may have several members."""
+    parts: list[bytes] = []
+    while raw and most > 0:
+        unpacker = isal_zlib.decompressobj(wbits=31)
+        parts.append(unpacker.decompress(raw, most))
+        most -= len(parts[-1])
+        raw = unpacker.unused_data
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
-from racoon_data.dicom.guard import Limits
 from racoon_data.dicom.headers import number_of, numbers_of, read_dataset, text_of, texts_of, whole_of
+from racoon_data.dicom.walk import Limits
 from racoon_data.errors import HostileFileError, NotDicomError, RacoonError, TruncatedError, UnreadableError
 
 _HEAD = b"\0" * 128 + b"DICM"
