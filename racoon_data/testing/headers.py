@@ -13,6 +13,7 @@ from pydicom.uid import (
 from racoon_data.testing.series_plan import Person, SeriesPlan
 
 SOP_CLASSES = {"CT": CTImageStorage, "MR": MRImageStorage, "PT": PositronEmissionTomographyImageStorage}
+CHARACTER_SET = "ISO_IR 100"
 _TIME = "101500"
 _PRIVATE_CREATOR = "RACOON PHANTOM HEADER"
 
@@ -45,6 +46,7 @@ def file_meta(header: Dataset) -> FileMetaDataset:
 def add_patient_and_study(header: Dataset, plan: SeriesPlan) -> None:
     """Write the patient and study modules, equal in all objects of a study."""
     person: Person = plan.person
+    header.SpecificCharacterSet = CHARACTER_SET
     header.PatientID = plan.patient_id
     header.PatientName = person.name
     header.PatientBirthDate = person.birth_date
@@ -80,7 +82,7 @@ def _add_series(header: Dataset, plan: SeriesPlan) -> None:
     header.SeriesDate = header.AcquisitionDate = header.ContentDate = plan.person.study_date
     header.SeriesTime = header.AcquisitionTime = header.ContentTime = _TIME
     header.BodyPartExamined = "CHEST"
-    header.PatientPosition = "HFS"
+    header.PatientPosition = plan.position
     header.AcquisitionNumber = 1
     header.ImageType = list(plan.image_type)
 

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from racoon_data.files.atomic import whole_file
-from racoon_data.testing.headers import file_meta
+from racoon_data.testing.headers import CHARACTER_SET, file_meta
 
 _CLOCK = {"DA": "20200318", "TM": "090000", "DT": "20200318090000"}
 _CLOCKED = frozenset(
@@ -21,6 +21,7 @@ def save(dataset: Dataset, path: Path) -> None:
     """Write a dataset as a DICOM file, whole or not at all."""
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = file_meta(dataset)
+    dataset.SpecificCharacterSet = CHARACTER_SET
     with whole_file(path) as partial:
         dataset.save_as(partial, enforce_file_format=True)
 

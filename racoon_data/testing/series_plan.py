@@ -64,6 +64,7 @@ class SeriesOptions(TypedDict, total=False):
     image_type: tuple[str, ...]
     patient_id: str
     person: Person
+    position: str
     study_uid: str
     series_uid: str
     frame_of_reference: str
@@ -97,6 +98,7 @@ class SeriesPlan:
         image_type: ImageType.
         patient_id: PatientID.
         person: Identity in the headers.
+        position: PatientPosition (not written for PT).
         study_uid: StudyInstanceUID; empty derives it from seed and patient.
         series_uid: SeriesInstanceUID; empty derives it.
         frame_of_reference: FrameOfReferenceUID; empty derives one per study.
@@ -123,6 +125,7 @@ class SeriesPlan:
     image_type: tuple[str, ...] = ("ORIGINAL", "PRIMARY", "AXIAL")
     patient_id: str = "MUSTER-0001"
     person: Person = Person()
+    position: str = "HFS"
     study_uid: str = ""
     series_uid: str = ""
     frame_of_reference: str = ""

@@ -24,6 +24,8 @@ from racoon_data.testing.makers import (
 from racoon_data.testing.reports import MODERATE
 from racoon_data.testing.segmentations import LESION
 
+ROOT = Path(__file__).parents[2]
+
 
 def decoded(paths):
     """Read values [k, j, i] and the affine (LPS) the way the standard defines them."""
@@ -91,14 +93,14 @@ def test_seg_decodes_to_its_masks(tmp_path):
 def test_one_seg_file_per_lesion(tmp_path):
     """A tool that writes one lesion a file gives as many files, with its own labels."""
     series = a_series(tmp_path / "ct", slices=6)
-    style = SegStyle(is_one_per_file=True, labels={"ggo": "Milchglas"})
+    style = SegStyle(is_one_per_file=True, labels={"ggo": "Milchglastrübung"})
     made = a_seg(tmp_path, series, two_masks(series), style=style)
 
     headers = [pydicom.dcmread(seg.path) for seg in made]
 
     assert [seg.names for seg in made] == [("ggo",), ("effusion",)]
     assert [len(one.SegmentSequence) for one in headers] == [1, 1]
-    assert headers[0].SegmentSequence[0].SegmentLabel == "Milchglas"
+    assert headers[0].SegmentSequence[0].SegmentLabel == "Milchglastrübung"
     assert len({one.SOPInstanceUID for one in headers}) == 2
 
 
@@ -161,9 +163,9 @@ def test_bad_input_is_bad(tmp_path):
 def test_same_plan_same_bytes_in_another_process(tmp_path):
     """CT, SEG, RTSTRUCT and SR made by another process are equal byte for byte."""
     everything(tmp_path / "here")
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_makers, pathlib; "
-    code += f"test_makers.everything(pathlib.Path({str(tmp_path / 'there')!r}))"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    there = str(tmp_path / "there")
+    code = f"import pathlib; from tests.testing.test_makers import everything; everything(pathlib.Path({there!r}))"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
     here, there = ({p.relative_to(root): p.read_bytes() for p in root.rglob("*.dcm")} for root in roots(tmp_path))
 

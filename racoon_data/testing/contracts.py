@@ -1,0 +1,237 @@
+"""Contract tests of the four plug-in points: subclass one and pytest shows what your plug-in keeps.
+
+Example:
+    class TestMySource(SourceContract):
+        def source_over(self, folder):
+            return my_server_that_holds(folder)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+
+from racoon_data.errors import RacoonError
+from racoon_data.events import Event
+from racoon_data.files.atomic import sha256_of
+from racoon_data.labels import Annotation, Mask
+from racoon_data.ports import Aggregator, AnnotationReader, Exporter, Source
+from racoon_data.refs import InstanceRef, Query, SeriesRef, StudyRef
+from racoon_data.testing.bad_input import truncated
+from racoon_data.testing.makers import MadeSeries, a_series
+
+
+class SourceContract(ABC):
+    """What every source keeps: each thing once, by reference, and filters that filter."""
+
+    @abstractmethod
+    def source_over(self, folder: Path) -> AbstractContextManager[Source]:
+        """Open a source that holds the DICOM files under ``folder``."""
+
+    def test_it_is_a_source(self, tmp_path: Path) -> None:
+        """It offers what the protocol asks for."""
+        self._archive(tmp_path)
+        with self.source_over(tmp_path) as source:
+            assert isinstance(source, Source)
+
+    def test_each_study_is_found_once(self, tmp_path: Path) -> None:
+        """A query without filters answers every study exactly once."""
+        made = self._archive(tmp_path)
+        with self.source_over(tmp_path) as source:
+            found = [match.ref for match in source.find(Query("STUDY"))]
+        assert sorted(found, key=str) == sorted({StudyRef(one.ref.study_uid) for one in made}, key=str)
+
+    def test_a_filter_filters(self, tmp_path: Path) -> None:
+        """A query for one patient answers that patient's study alone, with the attribute asked for."""
+        made = self._archive(tmp_path)
+        with self.source_over(tmp_path) as source:
+            found = list(source.find(Query("STUDY", {"PatientID": "P2"})))
+        assert [match.ref for match in found] == [StudyRef(made[2].ref.study_uid)]
+        assert found[0].attributes["PatientID"] == "P2"
+
+    def test_series_of_a_study(self, tmp_path: Path) -> None:
+        """A query at series level answers the series of the study it names."""
+        made = self._archive(tmp_path)
+        with self.source_over(tmp_path) as source:
+            query = Query("SERIES", {"StudyInstanceUID": made[0].ref.study_uid})
+            found = {match.ref for match in source.find(query)}
+        assert found == {made[0].ref, made[1].ref}
+
+    def test_nothing_found_is_an_empty_answer(self, tmp_path: Path) -> None:
+        """A query that nothing fits answers nothing and raises nothing."""
+        self._archive(tmp_path)
+        with self.source_over(tmp_path) as source:
+            assert list(source.find(Query("STUDY", {"PatientID": "NOBODY"}))) == []
+
+    def _archive(self, folder: Path) -> tuple[MadeSeries, ...]:
+        sizes: dict[str, Any] = {"slices": 2, "rows": 8, "columns": 8}
+        return (
+            a_series(folder / "1a", patient_id="P1", **sizes),
+            a_series(folder / "1b", patient_id="P1", description="Again", series_number=3, **sizes),
+            a_series(folder / "2", patient_id="P2", **sizes),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlined:
+    """An annotation file and what it says.
+
+    Attributes:
+        path: The file.
+        ref: Its reference.
+        masks: True masks ``[k, j, i]`` on the series' grid by segment name; none for a report.
+        findings: How many findings it holds.
+    """
+
+    path: Path
+    ref: InstanceRef
+    masks: Mapping[str, Mask]
+    findings: int = 0
+
+
+class AnnotationReaderContract(ABC):
+    """What every annotation reader keeps: masks on the image's grid, findings, and named errors."""
+
+    @abstractmethod
+    def reader(self) -> AnnotationReader:
+        """Give the reader."""
+
+    @abstractmethod
+    def outline(self, folder: Path, series: MadeSeries) -> Outlined:
+        """Write an annotation of the series in the reader's format and tell the truth about it."""
+
+    def test_it_is_a_reader_of_its_files(self, tmp_path: Path) -> None:
+        """It offers what the protocol asks for and names the SOP class of its files."""
+        outlined = self.outline(tmp_path / "annotations", a_series(tmp_path / "ct", slices=6))
+        assert isinstance(self.reader(), AnnotationReader)
+        assert str(pydicom.dcmread(outlined.path, stop_before_pixels=True).SOPClassUID) in self.reader().sop_classes
+
+    def test_masks_are_the_truth_on_the_image_grid(self, tmp_path: Path) -> None:
+        """On an axial, a coronal and an oblique series every mask equals the truth voxel for voxel."""
+        for orientation in ("axial", "coronal", "oblique"):
+            folder = tmp_path / orientation
+            series = a_series(folder / "ct", slices=6, orientation=orientation)
+            outlined = self.outline(folder / "annotations", series)
+            found = self._read(outlined, series)
+            masks = {one.segment.name: one.mask for one in found.masks}
+            assert masks.keys() == outlined.masks.keys()
+            assert all(np.array_equal(masks[name], truth) for name, truth in outlined.masks.items()), orientation
+            assert len(found.findings) == outlined.findings
+
+    def test_it_says_where_it_comes_from(self, tmp_path: Path) -> None:
+        """The annotation carries its own reference, its image's and the image's grid."""
+        series = a_series(tmp_path / "ct", slices=6)
+        outlined = self.outline(tmp_path / "annotations", series)
+        found = self._read(outlined, series)
+        assert found.source == outlined.ref
+        assert all(one.source == outlined.ref for one in found.findings)
+        if outlined.masks:
+            assert found.image == series.ref
+            assert found.geometry == series.geometry
+
+    def test_a_cut_file_is_a_named_error(self, tmp_path: Path) -> None:
+        """A truncated file ends in a racoon error, never in half an annotation."""
+        series = a_series(tmp_path / "ct", slices=6)
+        outlined = self.outline(tmp_path / "annotations", series)
+        truncated(outlined.path, keep=0.5)
+        assert raises_racoon_error(lambda: self._read(outlined, series))
+
+    def _read(self, outlined: Outlined, series: MadeSeries) -> Annotation:
+        image: SeriesRef | None = series.ref
+        return self.reader().read(
+            outlined.path, source=outlined.ref, image=image, geometry=series.geometry, sop_uids=series.sop_uids
+        )
+
+
+class ExporterContract(ABC):
+    """What every exporter keeps: one more view inside the dataset, nothing else touched."""
+
+    @abstractmethod
+    def exporter(self) -> Exporter:
+        """Give the exporter."""
+
+    @abstractmethod
+    def a_dataset(self, folder: Path) -> Path:
+        """Write a small valid dataset under ``folder`` and give its root."""
+
+    def test_the_view_lies_in_the_dataset(self, tmp_path: Path) -> None:
+        """It returns a file with content inside the dataset folder."""
+        dataset = self.a_dataset(tmp_path)
+        view = self.exporter().export(dataset)
+        assert isinstance(self.exporter(), Exporter)
+        assert view.is_relative_to(dataset)
+        assert view.stat().st_size > 0
+
+    def test_nothing_else_changes(self, tmp_path: Path) -> None:
+        """Every file that was there keeps its bytes."""
+        dataset = self.a_dataset(tmp_path)
+        before = hashes(dataset)
+        view = self.exporter().export(dataset)
+        after = hashes(dataset)
+        assert {path: after.get(path) for path in before if path != view} == {
+            path: digest for path, digest in before.items() if path != view
+        }
+
+    def test_exporting_twice_gives_the_same_bytes(self, tmp_path: Path) -> None:
+        """The same dataset gives the same view."""
+        dataset = self.a_dataset(tmp_path)
+        first = sha256_of(self.exporter().export(dataset))
+        assert sha256_of(self.exporter().export(dataset)) == first
+
+
+class AggregatorContract(ABC):
+    """What every aggregator keeps: a global model in safetensors, rounds reported."""
+
+    @abstractmethod
+    def aggregator(self) -> Aggregator:
+        """Give the aggregator."""
+
+    @abstractmethod
+    def a_job(self) -> Mapping[str, Any]:
+        """Give a job of at least two rounds that ends within seconds."""
+
+    @abstractmethod
+    def datasets(self, folder: Path) -> Mapping[str, Path]:
+        """Write at least two small datasets under ``folder``, by site alias."""
+
+    def test_it_trains_a_model_and_reports(self, tmp_path: Path) -> None:
+        """The global model is a whole safetensors file under ``out``, and events tell the rounds."""
+        events: list[Event] = []
+        out = tmp_path / "out"
+        datasets = self.datasets(tmp_path / "sites")
+        before = {alias: hashes(root) for alias, root in datasets.items()}
+        model = self.aggregator().run(self.a_job(), datasets=datasets, out=out, on_event=events.append)
+        assert isinstance(self.aggregator(), Aggregator)
+        assert model.is_relative_to(out)
+        assert is_safetensors(model)
+        assert events
+        assert all(event.kind and event.done >= 0 for event in events)
+        assert {alias: hashes(root) for alias, root in datasets.items()} == before
+
+
+def hashes(folder: Path) -> dict[Path, str]:
+    """Hash every file under a folder."""
+    return {path: sha256_of(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def is_safetensors(path: Path) -> bool:
+    """Tell whether a file begins with a safetensors header: eight bytes of length, then JSON."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    return 2 <= length <= len(data) - 8 and data[8:9] == b"{"
+
+
+def raises_racoon_error(work: Callable[[], object]) -> bool:
+    """Tell whether work ends in a racoon error; any other exception goes on up."""
+    try:
+        work()
+    except RacoonError:
+        return True
+    return False
