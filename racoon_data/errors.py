@@ -25,15 +25,9 @@ class ExitCode(IntEnum):
 
 
 _WORST_FIRST = (
-    ExitCode.BUG,
-    ExitCode.SETTINGS,
-    ExitCode.POLICY,
-    ExitCode.STORAGE,
-    ExitCode.PEER,
-    ExitCode.PARTIAL,
-    ExitCode.QUALITY,
-    ExitCode.NOTHING,
-)
+    ExitCode.BUG, ExitCode.SETTINGS, ExitCode.POLICY, ExitCode.STORAGE,
+    ExitCode.PEER, ExitCode.PARTIAL, ExitCode.QUALITY, ExitCode.NOTHING,
+)  # fmt: skip
 
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:
