@@ -25,9 +25,15 @@ class ExitCode(IntEnum):
 
 
 _WORST_FIRST = (
-    ExitCode.BUG, ExitCode.SETTINGS, ExitCode.POLICY, ExitCode.STORAGE,
-    ExitCode.PEER, ExitCode.PARTIAL, ExitCode.QUALITY, ExitCode.NOTHING,
-)  # fmt: skip
+    ExitCode.BUG,
+    ExitCode.SETTINGS,
+    ExitCode.POLICY,
+    ExitCode.STORAGE,
+    ExitCode.PEER,
+    ExitCode.PARTIAL,
+    ExitCode.QUALITY,
+    ExitCode.NOTHING,
+)
 
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:
