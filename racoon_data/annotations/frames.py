@@ -20,6 +20,8 @@ from racoon_data.geometry import Point
 
 Stored = npt.NDArray[Any]
 
+_AGAIN = "export the segmentation again"
+
 # What highdicom says when a segmentation is outside what it models (missing dimension index, an instance
 # referenced twice, no plane position, big endian, unknown transfer syntax): our own reader takes over.
 _REFUSALS = (
@@ -63,18 +65,21 @@ def frames_of(dataset: pydicom.Dataset) -> tuple[Frame, ...]:
     """Describe every frame from the functional groups, per frame first, shared second.
 
     Raises:
-        UnsupportedAnnotationError: The segmentation does not say which segment a frame shows.
+        UnsupportedAnnotationError: The segmentation does not describe each frame, or not say which
+            segment it shows.
     """
     shared = first(dataset, "SharedFunctionalGroupsSequence")
     groups = list(items(dataset, "PerFrameFunctionalGroupsSequence"))
-    missing = frame_count(dataset) - len(groups)
-    groups += [pydicom.Dataset() for _ in range(missing)]
+    count = frame_count(dataset)
+    if count == 1 and not groups:
+        groups = [pydicom.Dataset()]
+    if len(groups) != count:
+        raise UnsupportedAnnotationError(f"{count} frames and {len(groups)} descriptions of frames", hint=_AGAIN)
     numbers = [whole_of(item, "SegmentNumber") for item in items(dataset, "SegmentSequence")]
     is_label_map = text_of(dataset, "SegmentationType") == "LABELMAP"
     only = numbers[0] if len(numbers) == 1 else None
     return tuple(
-        _frame(group, shared, segment=0 if is_label_map else _segment_number(group, shared, only))
-        for group in groups[: frame_count(dataset)]
+        _frame(group, shared, segment=0 if is_label_map else _segment_number(group, shared, only)) for group in groups
     )
 
 
@@ -88,9 +93,7 @@ def _group(frame: pydicom.Dataset, shared: pydicom.Dataset | None, keyword: str)
 def _segment_number(frame: pydicom.Dataset, shared: pydicom.Dataset | None, only: int | None) -> int:
     number = whole_of(_group(frame, shared, "SegmentIdentificationSequence"), "ReferencedSegmentNumber") or only
     if not number:
-        raise UnsupportedAnnotationError(
-            "a frame does not say which segment it shows", hint="export the segmentation again"
-        )
+        raise UnsupportedAnnotationError("a frame does not say which segment it shows", hint=_AGAIN)
     return number
 
 
@@ -134,21 +137,23 @@ def pixels_of(dataset: pydicom.Dataset) -> Iterator[Stored]:
         TruncatedError: The pixel data end before the last frame does.
         UnsupportedPixelsError: No installed decoder reads the pixel data.
     """
+    _require_whole(dataset)
     accepted = _by_highdicom(dataset)
-    if accepted is not None:
-        for index in range(frame_count(dataset)):
-            yield accepted.get_stored_frame(index, as_index=True)
-    elif whole_of(dataset, "BitsAllocated") == 1 and not _is_encapsulated(dataset):
-        yield from _unpack(dataset)
-    else:
-        yield from _by_pydicom(dataset)
+    try:
+        if accepted is not None:
+            yield from (accepted.get_stored_frame(index, as_index=True) for index in range(frame_count(dataset)))
+        elif whole_of(dataset, "BitsAllocated") == 1 and not _is_encapsulated(dataset):
+            yield from _unpack(dataset)
+        else:
+            yield from iter_pixels(dataset)
+    except _REFUSALS as error:
+        raise UnsupportedPixelsError("the pixel data cannot be decoded", hint="install racoon[codecs]") from error
 
 
 def _by_highdicom(dataset: pydicom.Dataset) -> Any | None:
     """Let highdicom parse the segmentation, ``None`` where it refuses."""
     import highdicom
 
-    _require_whole(dataset)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -169,7 +174,7 @@ def _is_encapsulated(dataset: pydicom.Dataset) -> bool:
 def _require_whole(dataset: pydicom.Dataset) -> None:
     data = value_of(dataset, "PixelData")
     if data is None:
-        raise UnsupportedPixelsError("the segmentation has no pixel data", hint="export it again")
+        raise UnsupportedPixelsError("the segmentation has no pixel data", hint=_AGAIN)
     bits = frame_count(dataset) * whole_of(dataset, "Rows") * whole_of(dataset, "Columns")
     bits *= whole_of(dataset, "BitsAllocated")
     if not _is_encapsulated(dataset) and len(data) * 8 < bits:
@@ -186,12 +191,3 @@ def _unpack(dataset: pydicom.Dataset) -> Iterator[Stored]:
         packed = data[start // 8 : -(-(start + size) // 8)]
         bits = np.unpackbits(packed, bitorder="little")[start % 8 : start % 8 + size]
         yield bits.reshape(rows, columns)
-
-
-def _by_pydicom(dataset: pydicom.Dataset) -> Iterator[Stored]:
-    try:
-        yield from iter_pixels(dataset)
-    except _REFUSALS as error:
-        raise UnsupportedPixelsError(
-            "the segmentation's pixel data cannot be decoded", hint="install racoon[codecs]"
-        ) from error

@@ -108,12 +108,11 @@ def place_of(frame: Frame, geometry: Geometry, *, sop_uids: Sequence[str]) -> Pl
     down = frame.column_direction or _direction(geometry, 1)
     along_row = inverse[:3, :3] @ (np.array(right) * columns_mm)
     along_column = inverse[:3, :3] @ (np.array(down) * rows_mm)
-    for step in (along_row, along_column):
-        if not _is_one_voxel(step):
-            raise GridMismatchError(
-                "the segmentation's pixels are not the image's voxels",
-                hint="export it again from the original series, or allow resampling",
-            )
+    if not np.isfinite(origin).all() or not all(_is_one_voxel(step) for step in (along_row, along_column)):
+        raise GridMismatchError(
+            "the segmentation's pixels are not the image's voxels",
+            hint="export it again from the original series, or allow resampling",
+        )
     return Place(origin, along_row, along_column)
 
 

@@ -121,8 +121,9 @@ def combine(polygons: Sequence[Polygon], *, shape: tuple[int, int], xor: bool) -
 def _window(polygons: Sequence[Polygon], shape: tuple[int, int]) -> tuple[slice, slice] | None:
     """Bound the voxels the polygons can touch, ``None`` where there are none on the image."""
     points = np.concatenate(polygons)
-    first = np.maximum(np.floor(points.min(axis=0)).astype(np.int64), 0)
-    last = np.minimum(np.ceil(points.max(axis=0)).astype(np.int64), [shape[1] - 1, shape[0] - 1])
+    size = np.array([shape[1], shape[0]])
+    first = np.clip(np.floor(points.min(axis=0)), 0, size).astype(np.int64)
+    last = np.clip(np.ceil(points.max(axis=0)), -1, size - 1).astype(np.int64)
     if (last < first).any():
         return None
     return slice(int(first[1]), int(last[1]) + 1), slice(int(first[0]), int(last[0]) + 1)

@@ -22,6 +22,7 @@ _BROKEN = "have coordinates that are no numbers or incomplete and were left out"
 _TOO_FEW = "have fewer than three points and enclose nothing"
 _OTHER_FRAME = "ROI in another frame of reference"
 _KEPT = "contours kept"
+_FARTHEST_MM = 1e5
 _ELSEWHERE = "were drawn on images of another series and were left out"
 
 
@@ -158,7 +159,7 @@ def _contours(drawn: Iterable[pydicom.Dataset], images: _Images) -> tuple[list[C
 
 
 def _points(item: pydicom.Dataset) -> Points | None:
-    """Read the vertices (mm, LPS), ``None`` where they are no whole triples of finite numbers.
+    """Read the vertices (mm, LPS), ``None`` where they are no whole triples of sensible numbers.
 
     The bytes are split here: a structure set holds millions of numbers, and pydicom makes an object of each.
     """
@@ -169,7 +170,7 @@ def _points(item: pydicom.Dataset) -> Points | None:
         flat = np.array([float(text) for text in texts], dtype=np.float64)
     except ValueError:
         return None
-    if flat.size % 3 or not np.isfinite(flat).all():
+    if flat.size % 3 or not (np.abs(flat) <= _FARTHEST_MM).all():
         return None
     return flat.reshape(-1, 3)
 

@@ -147,6 +147,8 @@ def _annotation(dataset: pydicom.Dataset, canvas: _Canvas, source: InstanceRef, 
     if text_of(dataset, "SegmentationType") == "FRACTIONAL":
         meaning = text_of(dataset, "SegmentationFractionalType").lower() or "fraction"
         notes.append(f"fractional values ({meaning}) count from {FRACTIONAL_THRESHOLD} of the maximum on")
+        if not number_of(dataset, "MaximumFractionalValue"):
+            notes.append("MaximumFractionalValue is missing and was taken as 255")
     masks = []
     for number in sorted({*described, *canvas.masks}):
         item = described.get(number)

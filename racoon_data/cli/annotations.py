@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from racoon_data import console
 from racoon_data.errors import NothingMatchedError
 from racoon_data.outcomes import exit_code_of
+from racoon_data.refs import FileRef
 
 if TYPE_CHECKING:
     from racoon_data.annotations.folder import Found, ReadFolder
@@ -86,9 +88,16 @@ def _show_account(account: ReadFolder) -> None:
 
 
 def _show_outcomes(outcomes: Iterable[Outcome]) -> None:
+    """Name every annotation that goes no further; count files that are none by reason."""
+    files: Counter[str] = Counter()
     for outcome in outcomes:
-        if outcome.code:
-            console.talk(f"{outcome.status}: {outcome.ref}: {outcome.message} ({outcome.code})")
+        reason = f"{outcome.message} ({outcome.code})"
+        if isinstance(outcome.ref, FileRef):
+            files[f"{outcome.status}: {reason}"] += 1
+        elif outcome.code:
+            console.talk(f"{outcome.status}: {outcome.ref}: {reason}")
+    for reason, count in sorted(files.items()):
+        console.talk(f"{count} file(s) {reason}")
 
 
 def _cell(value: Any) -> str:

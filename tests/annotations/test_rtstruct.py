@@ -160,16 +160,19 @@ def test_contours_that_enclose_nothing_are_noted(tmp_path, kind, points, word):
     assert word in annotation.notes[0]
 
 
-def test_broken_coordinates_cost_one_contour(tmp_path):
-    """A list that is no whole number of points is left out and counted."""
+@pytest.mark.parametrize("broken", ["1\\2", "nan\\1\\2", "1e300\\1\\2\\3\\4\\5\\6\\7\\8", "one\\1\\2", ""])
+def test_broken_coordinates_cost_one_contour(tmp_path, broken):
+    """Incomplete points, words, NaN and absurd numbers are left out and counted."""
     made = a_series(tmp_path / "ct", slices=12)
     path, _ = an_rtstruct(tmp_path, made, {"tumour": [square(5), square(6)]})
+    stand_in = ["7.1234567"] * 3
 
-    def cut(dataset):
-        contour = dataset.ROIContourSequence[0].ContourSequence[1]
-        contour.ContourData = list(contour.ContourData)[:-1]
+    def spoil(dataset):
+        dataset.ROIContourSequence[0].ContourSequence[1].ContourData = stand_in
 
-    edited(path, cut)
+    edited(path, spoil)
+    written = "\\".join(stand_in).encode()
+    path.write_bytes(path.read_bytes().replace(written, broken.encode().ljust(len(written))))
     annotation = read_rtstruct(path, made)
 
     np.testing.assert_array_equal(masks_of(annotation)["tumour"], the_square(made, 5))

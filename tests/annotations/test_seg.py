@@ -359,6 +359,49 @@ def test_short_pixel_data_is_refused(tmp_path):
         read_seg(path, made)
 
 
+def test_frames_without_a_description_are_refused(tmp_path):
+    """As many descriptions as frames, or nobody knows what the frames show."""
+    made, path = made_with_seg(tmp_path)
+
+    def lose(dataset):
+        del dataset.PerFrameFunctionalGroupsSequence[-1]
+
+    edited(path, lose)
+    with pytest.raises(UnsupportedAnnotationError, match="6 frames and 5 descriptions"):
+        read_seg(path, made)
+
+
+def test_a_single_frame_needs_no_number_of_frames(tmp_path):
+    """A file of one frame may leave out NumberOfFrames."""
+    made, path = made_with_seg(tmp_path, {"dot": box(SHAPE, k=3, j=4, i=5)})
+    edited(path, lambda dataset: delattr(dataset, "NumberOfFrames"))
+
+    assert np.argwhere(masks_of(read_seg(path, made))["dot"]).tolist() == [[3, 4, 5]]
+
+
+def test_a_position_that_is_no_number_is_refused(tmp_path):
+    """NaN in a plane position never becomes a place."""
+    made, path = made_with_seg(tmp_path, origin_lps=(-20.0, -15.0, 123.4375))
+    path.write_bytes(path.read_bytes().replace(b"-20.0\\-15.0\\", b"nan  \\-15.0\\"))
+
+    with pytest.raises(GridMismatchError):
+        read_seg(path, made)
+
+
+def test_pixels_that_cannot_be_decoded_are_refused(tmp_path):
+    """A file that claims JPEG 2000 and holds something else is named, with what helps."""
+    made, path = made_with_seg(tmp_path)
+
+    def pretend(dataset):
+        dataset.PixelData = pydicom.encaps.encapsulate([b"no codestream "] * dataset.NumberOfFrames)
+        dataset["PixelData"].VR = "OB"
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.JPEG2000Lossless
+
+    edited(path, pretend)
+    with pytest.raises(UnsupportedPixelsError, match="cannot be decoded"):
+        read_seg(path, made)
+
+
 def test_missing_pixels_types_and_images_are_refused(tmp_path):
     """Without pixel data, a known type or an image there is nothing to read."""
     made, path = made_with_seg(tmp_path)
