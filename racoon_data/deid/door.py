@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +25,7 @@ from racoon_data.deid.rules import Rulebook
 from racoon_data.deid.selfcheck import check
 from racoon_data.deid.writing import Encoded, encode
 from racoon_data.dicom.headers import read_dataset, text_of
-from racoon_data.errors import DicomError, NotDicomError, UnreadableError
+from racoon_data.errors import DicomError, NotDicomError, QuarantineError, UnreadableError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import sha256_of, whole_file
 from racoon_data.refs import FileRef, InstanceRef
@@ -30,6 +33,7 @@ from racoon_data.runner.run import Result, run_items
 from racoon_data.site.audit import AuditLog, entries
 
 STEP = "deidentify"
+_PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,11 @@ def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> Deidentif
     digest = _digest(path)
     if not digest:
         raise UnreadableError("the file cannot be opened", hint="check that it exists and that you may read it")
+    with _discreet():
+        return _passed(door, path, digest, is_rehearsal=is_rehearsal)
+
+
+def _passed(door: Door, path: Path, digest: str, *, is_rehearsal: bool) -> DeidentifiedInstance:
     dataset = read_dataset(path, pixels=True)
     planned = _planned(dataset, door, digest=digest)
     receipt = door.pseudonymizer.receipt(digest, door.profile.sha256, EDITION, __version__)
@@ -139,6 +148,20 @@ def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> Deidentif
         return replace(planned, is_resumed=True)
     encoded = clean_dataset(dataset, door, patient=planned.patient, receipt=receipt)
     return planned if is_rehearsal else replace(planned, output_sha256=_publish(encoded, planned.path))
+
+
+@contextmanager
+def _discreet() -> Iterator[None]:
+    """Keep the parser's warnings and errors to ourselves: they quote values of the patient."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except _PARSER_ERRORS as error:
+        kind = type(error).__name__
+        raise QuarantineError(
+            f"the object holds values that cannot be cleaned ({kind})", hint="ask the sender for a new export"
+        ) from None
 
 
 def clean_dataset(dataset: Dataset, door: Door, *, patient: str, receipt: str) -> Encoded:

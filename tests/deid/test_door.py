@@ -197,6 +197,24 @@ def test_bad_files_do_not_stop_good_ones(tmp_path: Path, door: Door):
     assert len(list(door.quarantine.glob("*.dcm"))) == 1
 
 
+def test_broken_values_are_quarantined_discreetly(tmp_path: Path, door: Door, capfd: pytest.CaptureFixture[str]):
+    """A value that cannot be parsed where it must be cleaned sets the object aside, and is quoted nowhere."""
+    path = a_file(tmp_path / "in")
+    dataset = pydicom.dcmread(path)
+    tag = pydicom.tag.Tag("ReferencedStudySequence")
+    dataset[tag] = pydicom.dataelem.RawDataElement(tag, "SQ", 12, b"Muster Erika", 0, False, True)
+    tag = pydicom.tag.Tag("SourceImageSequence")
+    dataset[tag] = pydicom.dataelem.RawDataElement(tag, "UN", 12, b"Muster Erika", 0, False, True)
+    dataset.save_as(path)
+
+    (result,) = deidentify_files([path], door)
+
+    assert result.value is None
+    assert result.outcome.code in ("deid.quarantined", "dicom.unreadable", "dicom.hostile", "dicom.truncated")
+    assert "Erika" not in str(result.outcome) + "".join(capfd.readouterr())
+    assert not list(door.out.rglob("*"))
+
+
 def test_an_image_without_pixels_is_no_image(tmp_path: Path, door: Door):
     """A file that was cut between two attributes parses well and has lost its image; it does not pass."""
     path = a_file(tmp_path / "in")
