@@ -21,7 +21,7 @@ from racoon_data.deid.marks import mark, receipt_of
 from racoon_data.deid.profile import EDITION, Profile
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.quarantine import set_aside
-from racoon_data.deid.rules import Rulebook
+from racoon_data.deid.rules import rulebook
 from racoon_data.deid.selfcheck import check
 from racoon_data.deid.writing import Encoded, encode
 from racoon_data.dicom.headers import read_dataset, text_of
@@ -33,7 +33,7 @@ from racoon_data.runner.run import Result, run_items
 from racoon_data.site.audit import AuditLog, entries
 
 STEP = "deidentify"
-_PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OverflowError, struct.error)
+_PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +142,13 @@ def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> Deidentif
 
 def _passed(door: Door, path: Path, digest: str, *, is_rehearsal: bool) -> DeidentifiedInstance:
     dataset = read_dataset(path, pixels=True)
+    kind = kind_of(dataset, door.profile)
+    refuse_incomplete(dataset, kind)
     planned = _planned(dataset, door, digest=digest)
     receipt = door.pseudonymizer.receipt(digest, door.profile.sha256, EDITION, __version__)
     if _is_done(planned.path, receipt):
         return replace(planned, is_resumed=True)
-    encoded = clean_dataset(dataset, door, patient=planned.patient, receipt=receipt)
+    encoded = clean_dataset(dataset, door, kind=kind, patient=planned.patient, receipt=receipt)
     return planned if is_rehearsal else replace(planned, output_sha256=_publish(encoded, planned.path))
 
 
@@ -164,22 +166,22 @@ def _discreet() -> Iterator[None]:
         ) from None
 
 
-def clean_dataset(dataset: Dataset, door: Door, *, patient: str, receipt: str) -> Encoded:
+def clean_dataset(dataset: Dataset, door: Door, *, kind: str, patient: str, receipt: str) -> Encoded:
     """De-identify one data set in memory and check the result.
 
     Args:
         dataset: Read with its pixels; changed in place.
         door: Profile and pseudonyms.
+        kind: Kind of object, as ``kind_of`` found it.
         patient: The patient's pseudonym.
         receipt: Mark of this input.
 
     Raises:
-        QuarantineError: It may not pass, or the self-check found something.
+        QuarantineError: The self-check found something.
     """
-    kind = kind_of(dataset, door.profile)
     identity = _identity(dataset, door.profile)
     offset = door.pseudonymizer.day_offset(text_of(dataset, "PatientID"))
-    rules = Rulebook(door.profile, kind)
+    rules = rulebook(door.profile, kind)
     Engine(rules, door.pseudonymizer, identity, patient, offset).clean(dataset)
     mark(dataset, door.profile, receipt)
     encoded = encode(dataset)
@@ -193,7 +195,6 @@ def _identity(dataset: Dataset, profile: Profile) -> Identity:
 
 
 def _planned(dataset: Dataset, door: Door, *, digest: str) -> DeidentifiedInstance:
-    refuse_incomplete(dataset, kind_of(dataset, door.profile))
     original = InstanceRef(
         text_of(dataset, "StudyInstanceUID"), text_of(dataset, "SeriesInstanceUID"), text_of(dataset, "SOPInstanceUID")
     )

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,6 +172,32 @@ def test_objects_at_risk_wait_in_quarantine(tmp_path: Path, door: Door, changes:
     assert copy.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("uid", ["../../../../escaped", "1.2.840.10008./../../escaped", "/tmp/escaped", "a\\b", "1..2"])
+@pytest.mark.parametrize("keeps_uids", [False, True])
+def test_names_from_files_do_not_escape(tmp_path: Path, door: Door, uid: str, keeps_uids: bool):
+    """A UID that is a path is hashed, or refused where UIDs are kept; nothing lands outside the folder."""
+    path = a_file(tmp_path / "in")
+    dataset = pydicom.dcmread(path)
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        tag, raw = pydicom.tag.Tag(keyword), uid.encode() + b"\0" * (len(uid) % 2)
+        dataset[tag] = pydicom.dataelem.RawDataElement(tag, "UI", len(raw), raw, 0, False, True)
+    dataset.save_as(path)
+
+    (result,) = deidentify_files([path], replace(door, profile=Profile(retain_uids=keeps_uids)))
+
+    assert (result.value is None) == (keeps_uids or "\\" in uid)
+    assert not list(tmp_path.rglob("*escaped*"))
+    if result.value is not None:
+        assert door.out in result.value.path.resolve().parents
+
+
+def test_an_instance_named_like_the_standard_is_set_aside(tmp_path: Path, door: Door):
+    """Such a UID would not be mapped, so the object waits."""
+    (result,) = deidentify_files([a_file(tmp_path / "in", SOPInstanceUID="1.2.840.10008.5.1.4.1.1.2.4711")], door)
+
+    assert result.outcome.code == "deid.quarantined"
+
+
 def test_secondary_images_pass_where_the_profile_says_so(tmp_path: Path, door: Door):
     """A project that annotates reformats can let them through."""
     path = a_file(tmp_path / "in", ImageType=["DERIVED", "SECONDARY", "MPR"])
@@ -197,22 +224,34 @@ def test_bad_files_do_not_stop_good_ones(tmp_path: Path, door: Door):
     assert len(list(door.quarantine.glob("*.dcm"))) == 1
 
 
-def test_broken_values_are_quarantined_discreetly(tmp_path: Path, door: Door, capfd: pytest.CaptureFixture[str]):
-    """A value that cannot be parsed where it must be cleaned sets the object aside, and is quoted nowhere."""
-    path = a_file(tmp_path / "in")
-    dataset = pydicom.dcmread(path)
-    tag = pydicom.tag.Tag("ReferencedStudySequence")
-    dataset[tag] = pydicom.dataelem.RawDataElement(tag, "SQ", 12, b"Muster Erika", 0, False, True)
-    tag = pydicom.tag.Tag("SourceImageSequence")
-    dataset[tag] = pydicom.dataelem.RawDataElement(tag, "UN", 12, b"Muster Erika", 0, False, True)
-    dataset.save_as(path)
+def test_broken_values_are_quarantined_discreetly(
+    tmp_path: Path, door: Door, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """A parser's complaint about a value sets the object aside, and the value is quoted nowhere."""
 
-    (result,) = deidentify_files([path], door)
+    def complaining(*_: object) -> None:
+        warnings.warn("bad value Muster^Erika", stacklevel=1)
+        raise ValueError("Invalid value for VR PN: Muster^Erika")
 
-    assert result.value is None
-    assert result.outcome.code in ("deid.quarantined", "dicom.unreadable", "dicom.hostile", "dicom.truncated")
+    monkeypatch.setattr(door_module.Engine, "clean", complaining)
+
+    (result,) = deidentify_files([a_file(tmp_path / "in")], door)
+
+    assert result.outcome.code == "deid.quarantined"
     assert "Erika" not in str(result.outcome) + "".join(capfd.readouterr())
     assert not list(door.out.rglob("*"))
+
+
+def test_a_sequence_that_cannot_be_parsed_leaks_nothing(tmp_path: Path, door: Door):
+    """Text where items should be does not pass as a sequence."""
+    path = a_file(tmp_path / "in")
+    dataset, tag = pydicom.dcmread(path), pydicom.tag.Tag("SourceImageSequence")
+    dataset[tag] = pydicom.dataelem.RawDataElement(tag, "UN", 12, b"Berta Fremde", 0, False, True)
+    dataset.save_as(path)
+
+    deidentify_files([path], door)
+
+    assert not any(b"Fremde" in found.read_bytes() for found in door.out.rglob("*.dcm"))
 
 
 def test_an_image_without_pixels_is_no_image(tmp_path: Path, door: Door):
