@@ -145,7 +145,7 @@ def _passed(door: Door, path: Path, digest: str, *, is_rehearsal: bool) -> Deide
     kind = kind_of(dataset, door.profile)
     refuse_incomplete(dataset, kind)
     planned = _planned(dataset, door, digest=digest)
-    receipt = door.pseudonymizer.receipt(digest, door.profile.sha256, EDITION, __version__)
+    receipt = _receipt(door, digest)
     if _is_done(planned.path, receipt):
         return replace(planned, is_resumed=True)
     encoded = clean_dataset(dataset, door, kind=kind, patient=planned.patient, receipt=receipt)
@@ -206,13 +206,24 @@ def _planned(dataset: Dataset, door: Door, *, digest: str) -> DeidentifiedInstan
     return DeidentifiedInstance(place, ref, original, patient, digest)
 
 
+def _receipt(door: Door, digest: str) -> str:
+    receipt = door.pseudonymizer.receipt
+    return f"{receipt(digest)} {receipt(digest, door.profile.sha256, EDITION, __version__)}"
+
+
 def _is_done(path: Path, receipt: str) -> bool:
     if not path.is_file():
         return False
     try:
-        return receipt_of(read_dataset(path, tags=["DeidentificationMethod"])) == receipt
+        found = receipt_of(read_dataset(path, tags=["DeidentificationMethod"]))
     except DicomError:
         return False
+    if found.split(" ")[0] != receipt.split(" ")[0]:
+        raise QuarantineError(
+            "an object with the same UID and other content has passed already",
+            hint="keep one: two objects must not share a UID",
+        )
+    return found == receipt
 
 
 def _publish(encoded: Encoded, path: Path) -> str:

@@ -319,15 +319,20 @@ def test_a_second_run_writes_nothing_again(tmp_path: Path, door: Door):
     assert not passed(paths, replace(door, profile=Profile(clean_descriptors=False)))[0].is_resumed
 
 
-def test_changed_input_is_done_again(tmp_path: Path, door: Door):
-    """The same instance with other content is not taken for done."""
+def test_two_objects_with_one_uid_are_not_merged(tmp_path: Path, door: Door):
+    """Another content under the same UID waits instead of overwriting what has passed; an equal copy is fine."""
     path = a_file(tmp_path / "in")
-    passed([path], door)
+    copy, other = path.with_name("copy.dcm"), path.with_name("other.dcm")
+    copy.write_bytes(path.read_bytes())
     dataset = pydicom.dcmread(path)
     dataset.PatientAge = "050Y"
-    dataset.save_as(path)
+    dataset.save_as(other)
 
-    assert passed_one(path, door).PatientAge == "050Y"
+    first, second, third = deidentify_files([path, copy, other], door)
+
+    assert first.value.path == second.value.path
+    assert third.outcome.code == "deid.quarantined"
+    assert pydicom.dcmread(first.value.path).PatientAge == "063Y"
 
 
 def test_killed_process_leaves_nothing_half_written(tmp_path: Path, door: Door):
