@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 
 from racoon_data.deid.profile import Profile
+from racoon_data.deid.pseudonyms import is_public_uid, is_valid_uid
 from racoon_data.deid.table import object_kinds
 from racoon_data.dicom.headers import text_of, texts_of, whole_of
 from racoon_data.errors import QuarantineError, TruncatedError
@@ -36,11 +37,20 @@ def kind_of(dataset: Dataset, profile: Profile) -> str:
             raise QuarantineError(
                 f"{keyword} is missing, so no pseudonym can be keyed", hint="complete it at its source"
             )
+    _refuse_odd_uids(dataset, profile)
     if kind == "SR" and not profile.clean_structured_content:
         raise QuarantineError("the profile does not clean reports", hint="switch clean_structured_content on")
     if kind in _IMAGES and (sign := _burned_in_sign(dataset, kind, profile)):
         raise QuarantineError(f"the image may show identity: {sign}", hint=_HINT)
     return kind
+
+
+def _refuse_odd_uids(dataset: Dataset, profile: Profile) -> None:
+    for uid in (text_of(dataset, keyword) for keyword in _NEEDED[1:]):
+        if is_public_uid(uid):
+            raise QuarantineError("a UID of this object is taken from the standard's own", hint=_HINT)
+        if profile.retain_uids and not is_valid_uid(uid):
+            raise QuarantineError("a UID of this object has not the form of a UID", hint=_HINT)
 
 
 def refuse_incomplete(dataset: Dataset, kind: str) -> None:

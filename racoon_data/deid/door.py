@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import struct
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,11 +21,11 @@ from racoon_data.deid.marks import mark, receipt_of
 from racoon_data.deid.profile import EDITION, Profile
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.quarantine import set_aside
-from racoon_data.deid.rules import Rulebook
+from racoon_data.deid.rules import rulebook
 from racoon_data.deid.selfcheck import check
 from racoon_data.deid.writing import Encoded, encode
 from racoon_data.dicom.headers import read_dataset, text_of
-from racoon_data.errors import DicomError, NotDicomError, UnreadableError
+from racoon_data.errors import DicomError, NotDicomError, QuarantineError, UnreadableError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import sha256_of, whole_file
 from racoon_data.refs import FileRef, InstanceRef
@@ -30,6 +33,7 @@ from racoon_data.runner.run import Result, run_items
 from racoon_data.site.audit import AuditLog, entries
 
 STEP = "deidentify"
+_PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,31 +136,52 @@ def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> Deidentif
     digest = _digest(path)
     if not digest:
         raise UnreadableError("the file cannot be opened", hint="check that it exists and that you may read it")
+    with _discreet():
+        return _passed(door, path, digest, is_rehearsal=is_rehearsal)
+
+
+def _passed(door: Door, path: Path, digest: str, *, is_rehearsal: bool) -> DeidentifiedInstance:
     dataset = read_dataset(path, pixels=True)
+    kind = kind_of(dataset, door.profile)
+    refuse_incomplete(dataset, kind)
     planned = _planned(dataset, door, digest=digest)
-    receipt = door.pseudonymizer.receipt(digest, door.profile.sha256, EDITION, __version__)
+    receipt = _receipt(door, digest)
     if _is_done(planned.path, receipt):
         return replace(planned, is_resumed=True)
-    encoded = clean_dataset(dataset, door, patient=planned.patient, receipt=receipt)
+    encoded = clean_dataset(dataset, door, kind=kind, patient=planned.patient, receipt=receipt)
     return planned if is_rehearsal else replace(planned, output_sha256=_publish(encoded, planned.path))
 
 
-def clean_dataset(dataset: Dataset, door: Door, *, patient: str, receipt: str) -> Encoded:
+@contextmanager
+def _discreet() -> Iterator[None]:
+    """Keep the parser's warnings and errors to ourselves: they quote values of the patient."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except _PARSER_ERRORS as error:
+        kind = type(error).__name__
+        raise QuarantineError(
+            f"the object holds values that cannot be cleaned ({kind})", hint="ask the sender for a new export"
+        ) from None
+
+
+def clean_dataset(dataset: Dataset, door: Door, *, kind: str, patient: str, receipt: str) -> Encoded:
     """De-identify one data set in memory and check the result.
 
     Args:
         dataset: Read with its pixels; changed in place.
         door: Profile and pseudonyms.
+        kind: Kind of object, as ``kind_of`` found it.
         patient: The patient's pseudonym.
         receipt: Mark of this input.
 
     Raises:
-        QuarantineError: It may not pass, or the self-check found something.
+        QuarantineError: The self-check found something.
     """
-    kind = kind_of(dataset, door.profile)
     identity = _identity(dataset, door.profile)
     offset = door.pseudonymizer.day_offset(text_of(dataset, "PatientID"))
-    rules = Rulebook(door.profile, kind)
+    rules = rulebook(door.profile, kind)
     Engine(rules, door.pseudonymizer, identity, patient, offset).clean(dataset)
     mark(dataset, door.profile, receipt)
     encoded = encode(dataset)
@@ -170,7 +195,6 @@ def _identity(dataset: Dataset, profile: Profile) -> Identity:
 
 
 def _planned(dataset: Dataset, door: Door, *, digest: str) -> DeidentifiedInstance:
-    refuse_incomplete(dataset, kind_of(dataset, door.profile))
     original = InstanceRef(
         text_of(dataset, "StudyInstanceUID"), text_of(dataset, "SeriesInstanceUID"), text_of(dataset, "SOPInstanceUID")
     )
@@ -182,13 +206,24 @@ def _planned(dataset: Dataset, door: Door, *, digest: str) -> DeidentifiedInstan
     return DeidentifiedInstance(place, ref, original, patient, digest)
 
 
+def _receipt(door: Door, digest: str) -> str:
+    receipt = door.pseudonymizer.receipt
+    return f"{receipt(digest)} {receipt(digest, door.profile.sha256, EDITION, __version__)}"
+
+
 def _is_done(path: Path, receipt: str) -> bool:
     if not path.is_file():
         return False
     try:
-        return receipt_of(read_dataset(path, tags=["DeidentificationMethod"])) == receipt
+        found = receipt_of(read_dataset(path, tags=["DeidentificationMethod"]))
     except DicomError:
         return False
+    if found.split(" ")[0] != receipt.split(" ")[0]:
+        raise QuarantineError(
+            "an object with the same UID and other content has passed already",
+            hint="keep one: two objects must not share a UID",
+        )
+    return found == receipt
 
 
 def _publish(encoded: Encoded, path: Path) -> str:

@@ -13,7 +13,7 @@ from racoon_data.deid.actions import Action, Decision
 from racoon_data.deid.admission import kind_of
 from racoon_data.deid.content import is_to_go, item_decision
 from racoon_data.deid.profile import Profile
-from racoon_data.deid.rules import Rulebook
+from racoon_data.deid.rules import Rulebook, rulebook
 from racoon_data.dicom.headers import read_dataset
 
 
@@ -42,7 +42,7 @@ def explain(path: Path, profile: Profile) -> tuple[Explained, ...]:
         DicomError: It cannot be read.
     """
     dataset = read_dataset(path)
-    rules = Rulebook(profile, kind_of(dataset, profile))
+    rules = rulebook(profile, kind_of(dataset, profile))
     return tuple(dict.fromkeys(_told(dataset, rules, "")))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
 
 from pydicom.datadict import dictionary_VR
 
@@ -34,6 +34,12 @@ def vr_of(tag: int) -> str | None:
     except KeyError:
         return None
     return vr
+
+
+@lru_cache(maxsize=32)
+def rulebook(profile: Profile, kind: str) -> Rulebook:
+    """Give the rulebook for a profile and kind of object; it is shared by all objects of that kind."""
+    return Rulebook(profile, kind)
 
 
 class Rulebook:
@@ -150,8 +156,3 @@ def _by_group(tag: int) -> Decision | None:
     if group < 0x0008 and tag != 0x00041511:
         return Decision(Action.REMOVE, "command, file meta or directory group inside a data set")
     return None
-
-
-def explain_kind(sop_class: Any) -> str:
-    """Give the kind of object for a SOP class, empty where it is unknown."""
-    return object_kinds().sop_classes.get(str(sop_class), "")

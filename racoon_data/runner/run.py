@@ -84,8 +84,14 @@ def _on_dask(
 
     cluster = None
     if scheduler is None:
+        # Without an address of its own the scheduler asks for port 8787, which another run may hold.
         cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=40
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            silence_logs=40,
         )
     try:
         with Client(cluster or scheduler) as client:

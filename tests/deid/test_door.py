@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -171,6 +172,32 @@ def test_objects_at_risk_wait_in_quarantine(tmp_path: Path, door: Door, changes:
     assert copy.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize("uid", ["../../../../escaped", "1.2.840.10008./../../escaped", "/tmp/escaped", "a\\b", "1..2"])
+@pytest.mark.parametrize("keeps_uids", [False, True])
+def test_names_from_files_do_not_escape(tmp_path: Path, door: Door, uid: str, keeps_uids: bool):
+    """A UID that is a path is hashed, or refused where UIDs are kept; nothing lands outside the folder."""
+    path = a_file(tmp_path / "in")
+    dataset = pydicom.dcmread(path)
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        tag, raw = pydicom.tag.Tag(keyword), uid.encode() + b"\0" * (len(uid) % 2)
+        dataset[tag] = pydicom.dataelem.RawDataElement(tag, "UI", len(raw), raw, 0, False, True)
+    dataset.save_as(path)
+
+    (result,) = deidentify_files([path], replace(door, profile=Profile(retain_uids=keeps_uids)))
+
+    assert (result.value is None) == (keeps_uids or "\\" in uid)
+    assert not list(tmp_path.rglob("*escaped*"))
+    if result.value is not None:
+        assert door.out in result.value.path.resolve().parents
+
+
+def test_an_instance_named_like_the_standard_is_set_aside(tmp_path: Path, door: Door):
+    """Such a UID would not be mapped, so the object waits."""
+    (result,) = deidentify_files([a_file(tmp_path / "in", SOPInstanceUID="1.2.840.10008.5.1.4.1.1.2.4711")], door)
+
+    assert result.outcome.code == "deid.quarantined"
+
+
 def test_secondary_images_pass_where_the_profile_says_so(tmp_path: Path, door: Door):
     """A project that annotates reformats can let them through."""
     path = a_file(tmp_path / "in", ImageType=["DERIVED", "SECONDARY", "MPR"])
@@ -195,6 +222,36 @@ def test_bad_files_do_not_stop_good_ones(tmp_path: Path, door: Door):
     assert results[-1].outcome.code == "dicom.unreadable"
     assert len(list(door.out.rglob("*.dcm"))) == 3
     assert len(list(door.quarantine.glob("*.dcm"))) == 1
+
+
+def test_broken_values_are_quarantined_discreetly(
+    tmp_path: Path, door: Door, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """A parser's complaint about a value sets the object aside, and the value is quoted nowhere."""
+
+    def complaining(*_: object) -> None:
+        warnings.warn("bad value Muster^Erika", stacklevel=1)
+        raise ValueError("Invalid value for VR PN: Muster^Erika")
+
+    monkeypatch.setattr(door_module.Engine, "clean", complaining)
+
+    (result,) = deidentify_files([a_file(tmp_path / "in")], door)
+
+    assert result.outcome.code == "deid.quarantined"
+    assert "Erika" not in str(result.outcome) + "".join(capfd.readouterr())
+    assert not list(door.out.rglob("*"))
+
+
+def test_a_sequence_that_cannot_be_parsed_leaks_nothing(tmp_path: Path, door: Door):
+    """Text where items should be does not pass as a sequence."""
+    path = a_file(tmp_path / "in")
+    dataset, tag = pydicom.dcmread(path), pydicom.tag.Tag("SourceImageSequence")
+    dataset[tag] = pydicom.dataelem.RawDataElement(tag, "UN", 12, b"Berta Fremde", 0, False, True)
+    dataset.save_as(path)
+
+    deidentify_files([path], door)
+
+    assert not any(b"Fremde" in found.read_bytes() for found in door.out.rglob("*.dcm"))
 
 
 def test_an_image_without_pixels_is_no_image(tmp_path: Path, door: Door):
@@ -262,15 +319,20 @@ def test_a_second_run_writes_nothing_again(tmp_path: Path, door: Door):
     assert not passed(paths, replace(door, profile=Profile(clean_descriptors=False)))[0].is_resumed
 
 
-def test_changed_input_is_done_again(tmp_path: Path, door: Door):
-    """The same instance with other content is not taken for done."""
+def test_two_objects_with_one_uid_are_not_merged(tmp_path: Path, door: Door):
+    """Another content under the same UID waits instead of overwriting what has passed; an equal copy is fine."""
     path = a_file(tmp_path / "in")
-    passed([path], door)
+    copy, other = path.with_name("copy.dcm"), path.with_name("other.dcm")
+    copy.write_bytes(path.read_bytes())
     dataset = pydicom.dcmread(path)
     dataset.PatientAge = "050Y"
-    dataset.save_as(path)
+    dataset.save_as(other)
 
-    assert passed_one(path, door).PatientAge == "050Y"
+    first, second, third = deidentify_files([path, copy, other], door)
+
+    assert first.value.path == second.value.path
+    assert third.outcome.code == "deid.quarantined"
+    assert pydicom.dcmread(first.value.path).PatientAge == "063Y"
 
 
 def test_killed_process_leaves_nothing_half_written(tmp_path: Path, door: Door):

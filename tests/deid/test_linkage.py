@@ -141,3 +141,17 @@ def test_workers_write_the_same_bytes(study: Study, door: Door, tmp_path: Path):
     results = deidentify_files(study.paths, other, workers=2)
 
     assert [result.value.path.read_bytes() for result in results if result.value] == alone
+
+
+@pytest.mark.peers("dciodvfy")
+def test_validator_finds_no_new_error(study: Study, door: Door):
+    """dciodvfy accepts each object as it accepted the original."""
+    for path, value in zip(study.paths, passed(study.paths, door), strict=True):
+        assert _errors(value.path) <= _errors(path), path.name
+
+
+def _errors(path: Path) -> set[str]:
+    told = subprocess.run(
+        ["dciodvfy", "-new", str(path)], capture_output=True, text=True, errors="replace", check=False
+    )
+    return {line for line in (told.stdout + told.stderr).splitlines() if line.startswith("Error")}

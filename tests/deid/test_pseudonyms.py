@@ -52,6 +52,11 @@ def test_public_uids_stay(uid: str):
     assert Pseudonymizer(KEY).uid(uid) == uid
 
 
+def test_a_path_is_no_public_uid():
+    """What only begins like a UID of the standard is hashed."""
+    assert Pseudonymizer(KEY).uid("1.2.840.10008.1/../../x").startswith("2.25.")
+
+
 def test_padding_does_not_change_names():
     """A trailing space or null, as files pad values, is no part of an identifier."""
     names = Pseudonymizer(KEY)
