@@ -1,0 +1,286 @@
+"""The ledger: what became of every instance, study and finished step, safe after a kill."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from racoon_data.errors import DiskFullError, LockedError, NewerLedgerError, StorageError
+from racoon_data.refs import InstanceRef, StudyRef
+
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS instances (
+    sop_uid TEXT PRIMARY KEY, study_uid TEXT NOT NULL, series_uid TEXT NOT NULL, node TEXT NOT NULL,
+    state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
+    path TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL DEFAULT 0, sha256 TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS instances_by_study ON instances (study_uid, state);
+CREATE TABLE IF NOT EXISTS verdicts (
+    study_uid TEXT PRIMARY KEY, verdict TEXT NOT NULL, expected INTEGER NOT NULL, arrived INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS steps (
+    step TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, document TEXT NOT NULL,
+    PRIMARY KEY (step, key)
+) WITHOUT ROWID;
+"""
+
+
+class InstanceState(StrEnum):
+    """Where one expected instance stands."""
+
+    WANTED = "wanted"
+    ARRIVED = "arrived"
+    CONFLICTING = "conflicting"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class Verdict(StrEnum):
+    """Whether a study is whole."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    EMPTY = "empty"
+    UNKNOWN_EXPECTED = "unknown-expected"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyVerdict:
+    """How the retrieval of one study ended.
+
+    Attributes:
+        ref: The study.
+        verdict: Whether it is whole.
+        expected: Instances the PACS listed; 0 where it could not list them.
+        arrived: Instances that lie in the spool.
+    """
+
+    ref: StudyRef
+    verdict: Verdict
+    expected: int
+    arrived: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerInstance:
+    """One row of the ledger.
+
+    Attributes:
+        ref: The instance.
+        node: The PACS it was expected from.
+        state: Where it stands.
+        reason: Why it is not there, empty where it is.
+        attempts: How often it was tried.
+        path: Its file, ``None`` where there is none.
+        size: Bytes of the file.
+        sha256: Hash of the file, hexadecimal.
+    """
+
+    ref: InstanceRef
+    node: str
+    state: InstanceState
+    reason: str = ""
+    attempts: int = 0
+    path: Path | None = None
+    size: int = 0
+    sha256: str = ""
+
+
+class Ledger:
+    """A SQLite file (write-ahead log) that remembers instances, verdicts and finished steps.
+
+    Each call is one transaction: after ``kill -9`` everything that returned is there. File paths
+    inside the ledger's own folder are kept relative to it, so a site folder can be moved.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create a ledger.
+
+        Args:
+            path: The SQLite file.
+
+        Raises:
+            NewerLedgerError: A newer racoon wrote it.
+            StorageError: It is no ledger, or the disk cannot be used.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = path.resolve().parent
+        with _storage_errors(path):
+            self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+        try:
+            with _storage_errors(path):
+                self._prepare(path)
+        except StorageError:
+            self._db.close()
+            raise
+        self._path = path
+
+    def _prepare(self, path: Path) -> None:
+        found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if found > VERSION:
+            raise NewerLedgerError(
+                f"{path.name} has version {found}, this racoon knows {VERSION}", hint="update racoon"
+            )
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _storage_errors(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.rollback()
+                raise
+            self._db.execute("COMMIT")
+
+    def expect(self, node: str, refs: Iterable[InstanceRef]) -> None:
+        """Note instances that are to arrive; those already known keep their state.
+
+        Args:
+            node: Name of the PACS that lists them.
+            refs: The instances.
+        """
+        rows = [(ref.sop_uid, ref.study_uid, ref.series_uid, node, InstanceState.WANTED) for ref in refs]
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT INTO instances (sop_uid, study_uid, series_uid, node, state) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (sop_uid) DO NOTHING",
+                rows,
+            )
+
+    def arrived(self, ref: InstanceRef, path: Path, size: int, sha256: str) -> None:
+        """Note that an instance lies whole on disk.
+
+        Args:
+            ref: The instance.
+            path: Its file.
+            size: Bytes of the file.
+            sha256: Hash of the file, hexadecimal.
+        """
+        row = (ref.sop_uid, ref.study_uid, ref.series_uid, InstanceState.ARRIVED, self._inside(path), size, sha256)
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO instances (sop_uid, study_uid, series_uid, node, state, path, size, sha256, attempts)"
+                " VALUES (?, ?, ?, '', ?, ?, ?, ?, 1) ON CONFLICT (sop_uid) DO UPDATE SET state = excluded.state,"
+                " study_uid = excluded.study_uid, series_uid = excluded.series_uid, reason = '', path = excluded.path,"
+                " size = excluded.size, sha256 = excluded.sha256, attempts = attempts + 1",
+                row,
+            )
+
+    def failed(self, sop_uid: str, state: InstanceState, reason: str, *, ref: InstanceRef | None = None) -> None:
+        """Note why an instance is not there, and count the attempt.
+
+        Args:
+            sop_uid: Its SOPInstanceUID.
+            state: failed, refused or conflicting; wanted to make it due again.
+            reason: What happened, without patient values.
+            ref: Where it belongs, for an instance nobody expected.
+        """
+        study, series = (ref.study_uid, ref.series_uid) if ref else ("", "")
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO instances (sop_uid, study_uid, series_uid, node, state, reason, attempts)"
+                " VALUES (?, ?, ?, '', ?, ?, 1) ON CONFLICT (sop_uid) DO UPDATE SET state = excluded.state,"
+                " reason = excluded.reason, attempts = attempts + 1",
+                (sop_uid, study, series, state, reason),
+            )
+
+    def missing(self, study_uid: str) -> tuple[InstanceRef, ...]:
+        """List the instances of a study that are still to be fetched, in order of series and UID."""
+        there = (InstanceState.ARRIVED, InstanceState.CONFLICTING)
+        return tuple(row.ref for row in self.instances(study_uid) if row.state not in there)
+
+    def instances(self, study_uid: str) -> tuple[LedgerInstance, ...]:
+        """List every row of a study, in order of series and UID."""
+        rows = self._db.execute(
+            "SELECT study_uid, series_uid, sop_uid, node, state, reason, attempts, path, size, sha256 FROM instances"
+            " WHERE study_uid = ? ORDER BY series_uid, sop_uid",
+            (study_uid,),
+        )
+        return tuple(self._instance(row) for row in rows)
+
+    def _instance(self, row: tuple[Any, ...]) -> LedgerInstance:
+        study, series, sop, node, state, reason, attempts, path, size, sha256 = row
+        file = self._folder / path if path else None
+        ref = InstanceRef(study, series, sop)
+        return LedgerInstance(ref, node, InstanceState(state), reason, attempts, file, size, sha256)
+
+    def _inside(self, path: Path) -> str:
+        full = path.resolve()
+        return str(full.relative_to(self._folder) if full.is_relative_to(self._folder) else full)
+
+    def set_verdict(self, verdict: StudyVerdict) -> None:
+        """Note how the retrieval of a study ended; the last verdict holds."""
+        row = (verdict.ref.study_uid, verdict.verdict, verdict.expected, verdict.arrived)
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", row)
+
+    def verdicts(self) -> dict[str, StudyVerdict]:
+        """Give the verdict of every retrieved study, by StudyInstanceUID in order."""
+        rows = self._db.execute("SELECT study_uid, verdict, expected, arrived FROM verdicts ORDER BY study_uid")
+        return {uid: StudyVerdict(StudyRef(uid), Verdict(word), expected, got) for uid, word, expected, got in rows}
+
+    def remember(self, step: str, key: str, fingerprint: str, document: dict[str, Any]) -> None:
+        """Note that a step is finished for one item.
+
+        Args:
+            step: Name of the step, such as ``convert``.
+            key: The item within the step.
+            fingerprint: Hash of everything the result depends on.
+            document: The result, JSON.
+        """
+        text = json.dumps(document, sort_keys=True, ensure_ascii=False)
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?)", (step, key, fingerprint, text))
+
+    def recall(self, step: str, key: str, fingerprint: str) -> dict[str, Any] | None:
+        """Give the result of a finished step, or ``None`` where it is to be done (again).
+
+        Args:
+            step: Name of the step.
+            key: The item within the step.
+            fingerprint: Must equal the remembered one.
+        """
+        row = self._db.execute(
+            "SELECT document FROM steps WHERE step = ? AND key = ? AND fingerprint = ?", (step, key, fingerprint)
+        ).fetchone()
+        if row is None:
+            return None
+        document: dict[str, Any] = json.loads(row[0])
+        return document
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise DiskFullError(
+                f"the disk is full while writing {path.name}", hint="free space and run again"
+            ) from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise LockedError(f"{path.name} is held by another process", hint="wait until it ends") from error
+        raise StorageError(f"{path.name} cannot be used: {error}", hint="check the disk and the file") from error

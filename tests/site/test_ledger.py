@@ -1,0 +1,137 @@
+"""The ledger remembers instances, verdicts and steps, also after a kill."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from racoon_data.errors import NewerLedgerError, StorageError
+from racoon_data.refs import InstanceRef, StudyRef
+from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
+
+REFS = tuple(InstanceRef("1.2", "1.2.3", f"1.2.3.{number}") for number in range(1, 4))
+
+WRITER = """
+import sys
+from pathlib import Path
+from racoon_data.refs import InstanceRef
+from racoon_data.site.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+for number in range(100_000):
+    ledger.arrived(InstanceRef("1", "2", str(number)), Path("x.dcm"), number, "00")
+    ledger.remember("convert", str(number), "f", {"number": number})
+    print(number, flush=True)
+"""
+
+
+def test_an_expected_instance_is_missing_until_it_arrives(tmp_path):
+    """What was expected and has not arrived is listed in order."""
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.expect("pacs", REFS)
+        ledger.arrived(REFS[1], tmp_path / "spool" / "a.dcm", 10, "ab")
+        ledger.failed(REFS[2].sop_uid, InstanceState.REFUSED, "wrong UID")
+
+        assert ledger.missing("1.2") == (REFS[0], REFS[2])
+        rows = ledger.instances("1.2")
+        assert [row.state for row in rows] == ["wanted", "arrived", "refused"]
+        assert (rows[1].path, rows[1].attempts, rows[2].reason) == (tmp_path / "spool" / "a.dcm", 1, "wrong UID")
+
+
+def test_expecting_again_keeps_what_arrived(tmp_path):
+    """A second query does not make an arrived instance due again."""
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.expect("pacs", REFS)
+        ledger.arrived(REFS[0], tmp_path / "a.dcm", 1, "ab")
+        ledger.expect("pacs", REFS)
+
+        assert ledger.missing("1.2") == REFS[1:]
+
+
+def test_attempts_are_counted(tmp_path):
+    """Two failures and a success are three attempts, and the success clears the reason."""
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.expect("pacs", REFS)
+        for _ in range(2):
+            ledger.failed(REFS[0].sop_uid, InstanceState.FAILED, "lost")
+        ledger.arrived(REFS[0], tmp_path / "a.dcm", 1, "ab")
+
+        assert (ledger.instances("1.2")[0].attempts, ledger.instances("1.2")[0].reason) == (3, "")
+
+
+def test_a_conflicting_instance_is_not_fetched_again(tmp_path):
+    """Other bytes under a known UID wait for a person; fetching again would not help."""
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.expect("pacs", REFS[:1])
+        ledger.failed(REFS[0].sop_uid, InstanceState.CONFLICTING, "other bytes")
+
+        assert ledger.missing("1.2") == ()
+
+
+def test_a_moved_site_still_finds_its_files(tmp_path):
+    """Paths inside the ledger's folder are kept relative to it."""
+    (tmp_path / "old").mkdir()
+    with Ledger(tmp_path / "old" / "ledger.sqlite") as ledger:
+        ledger.arrived(REFS[0], tmp_path / "old" / "spool" / "a.dcm", 1, "ab")
+    (tmp_path / "old").rename(tmp_path / "new")
+
+    with Ledger(tmp_path / "new" / "ledger.sqlite") as ledger:
+        assert ledger.instances("1.2")[0].path == tmp_path / "new" / "spool" / "a.dcm"
+
+
+def test_verdicts_come_back(tmp_path):
+    """The last verdict of a study holds, also in a new process's eyes."""
+    complete = StudyVerdict(StudyRef("1.2"), Verdict.COMPLETE, 3, 3)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.set_verdict(StudyVerdict(StudyRef("1.2"), Verdict.PARTIAL, 3, 1))
+        ledger.set_verdict(complete)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        assert ledger.verdicts() == {"1.2": complete}
+
+
+def test_a_step_is_recalled_by_its_fingerprint(tmp_path):
+    """A changed input makes a finished step due again."""
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.remember("convert", "case1", "aa", {"files": ["x"]})
+
+        assert ledger.recall("convert", "case1", "aa") == {"files": ["x"]}
+        assert ledger.recall("convert", "case1", "bb") is None
+        assert ledger.recall("convert", "case2", "aa") is None
+
+
+def test_a_newer_ledger_is_refused(tmp_path):
+    """An older racoon does not touch what it does not understand."""
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+
+    with pytest.raises(NewerLedgerError):
+        Ledger(tmp_path / "ledger.sqlite")
+
+
+def test_a_file_that_is_no_ledger_is_refused(tmp_path):
+    """A text file under the ledger's name gives a clear error."""
+    (tmp_path / "ledger.sqlite").write_text("this is not a database, and it is long enough to be read as one" * 20)
+
+    with pytest.raises(StorageError):
+        Ledger(tmp_path / "ledger.sqlite")
+
+
+def test_a_killed_writer_loses_nothing_it_reported(tmp_path):
+    """After kill -9 every row whose call returned is there."""
+    path = tmp_path / "ledger.sqlite"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert writer.stdout is not None
+    reported = [int(writer.stdout.readline()) for _ in range(50)][-1]
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.communicate()
+
+    with Ledger(path) as ledger:
+        assert len(ledger.instances("1")) > reported
+        assert ledger.recall("convert", str(reported), "f") == {"number": reported}
