@@ -21,6 +21,8 @@ TESTS = modules("tests")
 # Broad handlers stand at process boundaries only; each place says why in its code.
 BROAD_HANDLERS = {
     "racoon_data/runner/run.py",
+    "racoon_data/pacs/receiving.py",
+    "racoon_data/pacs/serve_handlers.py",
 }
 
 HEAVY = ("numpy", "torch", "monai", "SimpleITK", "highdicom", "pydicom", "pynetdicom", "nibabel", "matplotlib",

@@ -1,0 +1,129 @@
+"""What the embedded PACS does on queries and stores, with faults on purpose."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+
+from racoon_data.errors import DicomError, DiskFullError
+from racoon_data.files.atomic import write_bytes
+from racoon_data.pacs.attributes import flat_dataset
+from racoon_data.pacs.catalog import known_at
+from racoon_data.pacs.part10 import dataset_bytes, file_head, identity_of
+from racoon_data.pacs.requests import cut, request_of
+from racoon_data.pacs.statuses import (
+    CANCELLED,
+    CANNOT_UNDERSTAND,
+    DOES_NOT_MATCH,
+    DUPLICATE,
+    NOT_AUTHORISED,
+    OUT_OF_RESOURCES,
+    PENDING,
+    SUCCESS,
+)
+from racoon_data.pacs.uids import instance_path
+
+if TYPE_CHECKING:
+    from racoon_data.pacs.serve import EmbeddedPacs
+
+logger = logging.getLogger(__name__)
+
+
+Answer = tuple[int, Dataset | None]
+
+
+def bound_to(pacs: EmbeddedPacs) -> list[tuple[Any, Callable[..., Any]]]:
+    """Give the event handlers of one PACS, for pynetdicom's server."""
+    return [
+        (evt.EVT_REQUESTED, partial(_on_requested, pacs)),
+        (evt.EVT_C_ECHO, lambda event: SUCCESS),
+        (evt.EVT_C_FIND, partial(_on_find, pacs)),
+        (evt.EVT_C_STORE, partial(_on_store, pacs)),
+    ]
+
+
+def _on_requested(pacs: EmbeddedPacs, event: Any) -> None:
+    if pacs.faults.refuse_associations:
+        event.assoc.acse.send_reject(0x01, 0x01, 0x01)
+        event.assoc.kill()
+
+
+def _on_find(pacs: EmbeddedPacs, event: Any) -> Iterator[Answer]:
+    plan = pacs.faults
+    if plan.close_queries:
+        cut(event.assoc)
+        return
+    request = request_of(event.identifier, str(event.request.AffectedSOPClassUID))
+    if request is None:
+        yield DOES_NOT_MATCH, None
+        return
+    level, keys = request
+    for done, row in enumerate(pacs.index.find(level, keys)):
+        if event.is_cancelled:
+            yield CANCELLED, None
+            return
+        if plan.cap_answers is not None and done >= plan.cap_answers:
+            yield OUT_OF_RESOURCES, None
+            return
+        if plan.silent_cap is not None and done >= plan.silent_cap:
+            return
+        yield PENDING, _answer(pacs, level, keys, row)
+
+
+def _answer(pacs: EmbeddedPacs, level: str, keys: dict[str, str], row: dict[str, str]) -> Dataset:
+    known = known_at(level)
+    values = {keyword: row.get(keyword, "") if keyword in known else "" for keyword in (*keys, *row)}
+    for keyword in values:
+        if keyword.endswith("RelatedInstances") and pacs.faults.lie_about_counts:
+            values[keyword] = str(int(values[keyword] or 0) + pacs.faults.lie_about_counts)
+    values |= {"QueryRetrieveLevel": level, "RetrieveAETitle": pacs.ae_title}
+    values.pop("SpecificCharacterSet", None)
+    return flat_dataset(values)
+
+
+def _on_store(pacs: EmbeddedPacs, event: Any) -> int:
+    received = getattr(event.assoc, "racoon_received", 0)
+    event.assoc.racoon_received = received + 1
+    if pacs.faults.full_after is not None and received >= pacs.faults.full_after:
+        return OUT_OF_RESOURCES
+    if pacs.is_read_only:
+        return NOT_AUTHORISED
+    try:
+        return _store(pacs, event)
+    except DiskFullError:
+        return OUT_OF_RESOURCES
+    except DicomError:
+        return CANNOT_UNDERSTAND
+    except Exception as error:  # noqa: BLE001 - the border to the peer: whatever it sent, it gets a status
+        logger.error("unexpected %s while storing", type(error).__name__)
+        return CANNOT_UNDERSTAND
+
+
+def _store(pacs: EmbeddedPacs, event: Any) -> int:
+    syntax = str(event.context.transfer_syntax)
+    encoded = event.encoded_dataset(include_meta=False)
+    identity = identity_of(encoded, syntax)
+    command = (str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID))
+    if command != (identity.sop_class_uid, identity.ref.sop_uid) or not identity.ref.study_uid:
+        return DOES_NOT_MATCH
+    with pacs.store_lock:
+        present = pacs.index.stored("IMAGE", {"SOPInstanceUID": identity.ref.sop_uid})
+        if present:
+            return SUCCESS if _is_same(present[0].path, encoded) else DUPLICATE
+        path = instance_path(pacs.folder / "received", identity.ref)
+        write_bytes(path, file_head(*command, syntax) + encoded)
+        pacs.index.add(path)
+    return SUCCESS
+
+
+def _is_same(path: Path, encoded: bytes) -> bool:
+    with suppress(FileNotFoundError, DicomError):
+        return dataset_bytes(path) == encoded
+    return False
