@@ -20,12 +20,10 @@ from racoon_data.pacs.associations import associated, lost
 from racoon_data.pacs.attributes import flat_dataset, text_of
 from racoon_data.pacs.matching import vr_of
 from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.statuses import IS_CAPPED, IS_PENDING, SUCCESS
 from racoon_data.refs import InstanceRef, Match, Query, SeriesRef, StudyRef
 
 logger = logging.getLogger(__name__)
-
-PENDING = frozenset({0xFF00, 0xFF01})
-CAPPED = frozenset({0xA700, 0xFE00})
 
 RETURN_KEYS: dict[str, tuple[str, ...]] = {
     "PATIENT": ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
@@ -97,17 +95,17 @@ def answers(node: PacsNode, association: Association, identifier: Dataset, model
         code = status.get("Status")
         if code is None:
             raise lost(node, association, "C-FIND", time.monotonic() - waiting_since)
-        if code in PENDING:
+        if code in IS_PENDING:
             if answer is None:
                 raise PacsError("C-FIND: an answer cannot be parsed", ref=node, hint="report it to the PACS's vendor")
             yield answer
-        elif code != 0x0000:
+        elif code != SUCCESS:
             raise _failure(node, code)
         waiting_since = time.monotonic()
 
 
 def _failure(node: PacsNode, code: int) -> PacsError:
-    if code in CAPPED:
+    if code in IS_CAPPED:
         hint = "narrow the query, for instance to fewer days"
         return PacsCappedError(f"C-FIND: the peer cut its answer off with status 0x{code:04X}", ref=node, hint=hint)
     hint = "check the level and the filters; the peer's log says more"

@@ -13,6 +13,7 @@ from racoon_data.errors import PacsError
 from racoon_data.pacs.associations import associated, lost
 from racoon_data.pacs.find import find
 from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.statuses import SUCCESS
 from racoon_data.refs import Match, Query
 
 __all__ = ["DimseSource", "PacsNode", "echo"]
@@ -36,7 +37,7 @@ def echo(node: PacsNode) -> float:
         status = association.send_c_echo().get("Status")
         if status is None:
             raise lost(node, association, "C-ECHO", time.monotonic() - waiting_since)
-        if status != 0x0000:
+        if status != SUCCESS:
             raise PacsError(f"C-ECHO: the peer answered status 0x{status:04X}", ref=node, hint="see the peer's log")
     return time.monotonic() - started
 

@@ -25,9 +25,19 @@ IMPLEMENTATION_UID = UID("2.25.43634698749562933447769990664470219997")
 _IMPLEMENTATION_NAME = f"RACOON_{__version__}".replace(".", "_")[:16]
 _LAST_IDENTITY_TAG = 0x0020000E
 _UNPARSABLE = (
-    struct.error, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError,
-    NotImplementedError, RecursionError, OverflowError, zlib.error, InvalidDicomError, BytesLengthException,
-)  # fmt: skip
+    struct.error,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+    zlib.error,
+    InvalidDicomError,
+    BytesLengthException,
+)
 
 
 @dataclass(frozen=True, slots=True)

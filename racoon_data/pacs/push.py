@@ -16,11 +16,9 @@ from racoon_data.pacs.associations import associated, lost
 from racoon_data.pacs.contexts import push_batches
 from racoon_data.pacs.part10 import FileHead, read_file_head
 from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.statuses import IS_STORE_WARNING, SUCCESS
 from racoon_data.refs import FileRef
 from racoon_data.runner.run import run_items
-
-# The instance is stored, with a remark: coercion, elements discarded, class mismatch (PS3.4 table B.2-1).
-WARNINGS = frozenset({0xB000, 0xB006, 0xB007})
 
 
 def push(node: PacsNode, paths: Sequence[Path], *, on_event: OnEvent = ignore) -> tuple[Outcome, ...]:
@@ -75,7 +73,7 @@ class _Sender:
         status = association.send_c_store(path).get("Status")
         if status is None:
             raise lost(self._node, association, "C-STORE", time.monotonic() - waiting_since)
-        if status != 0x0000 and status not in WARNINGS:
+        if status != SUCCESS and status not in IS_STORE_WARNING:
             raise PacsError(f"C-STORE: the peer answered status 0x{status:04X}", hint="the peer's log says more")
 
     def _batch_of(self, head: FileHead) -> int:

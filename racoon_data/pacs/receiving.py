@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,12 @@ from typing import Any
 from racoon_data.errors import RacoonError, StorageError, UnreadableError
 from racoon_data.files.atomic import sha256_of, write_bytes
 from racoon_data.pacs.part10 import dataset_bytes, file_head, identity_of, read_file_head
-from racoon_data.pacs.uids import instance_path, is_uid
+from racoon_data.pacs.statuses import CANNOT_UNDERSTAND, DOES_NOT_MATCH, NOT_AUTHORISED, OUT_OF_RESOURCES, SUCCESS
+from racoon_data.pacs.uids import instance_path
 from racoon_data.refs import InstanceRef
 from racoon_data.site.ledger import InstanceState, Ledger
 
 logger = logging.getLogger(__name__)
-
-SUCCESS = 0x0000
-OUT_OF_RESOURCES = 0xA700
-DOES_NOT_MATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
-NOT_AUTHORISED = 0x0124
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +48,7 @@ class Receiver:
     Attributes:
         error: The storage error that ended the retrieval, if one did.
         refused: Instances refused.
+        heard_at: When the peer was last heard (monotonic seconds).
     """
 
     def __init__(
@@ -80,6 +77,7 @@ class Receiver:
         self._on_arrival = on_arrival
         self.error: StorageError | None = None
         self.refused = 0
+        self.heard_at = time.monotonic()
 
     def on_store(self, event: Any) -> int:
         """Answer a C-STORE request of pynetdicom with a status."""
@@ -102,6 +100,7 @@ class Receiver:
         Returns:
             The C-STORE status for the sender. A full disk is also kept in ``error``.
         """
+        self.heard_at = time.monotonic()
         if self.error is not None:
             return OUT_OF_RESOURCES
         try:
@@ -128,8 +127,8 @@ class Receiver:
         if (identity.ref, identity.sop_class_uid) != (ref, arrival.sop_class_uid) or ref.sop_uid != arrival.sop_uid:
             self._refuse(arrival.sop_uid, "the data set carries other UIDs than it was sent under")
             return DOES_NOT_MATCH
-        if ref.study_uid != self._study_uid or not is_uid(ref.sop_uid):
-            self._refuse(arrival.sop_uid, "it does not belong to the study, or its UID is none")
+        if ref.study_uid != self._study_uid:
+            self._refuse(arrival.sop_uid, "it does not belong to the study that was asked for")
             return NOT_AUTHORISED
         return self._keep(ref, file_head(arrival.sop_class_uid, ref.sop_uid, arrival.transfer_syntax), arrival.encoded)
 

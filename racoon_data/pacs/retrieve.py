@@ -23,9 +23,10 @@ from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.pacs.associations import associated, lost
 from racoon_data.pacs.attributes import flat_dataset, text_of
 from racoon_data.pacs.contexts import classes_for, retrieve_contexts, storage_roles
-from racoon_data.pacs.find import PENDING, answers, query_dataset
+from racoon_data.pacs.find import answers, query_dataset
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.pacs.receiving import Receiver, adopt
+from racoon_data.pacs.statuses import IS_PENDING, SUCCESS
 from racoon_data.refs import InstanceRef, Query, StudyRef
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
 
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 _GET = StudyRootQueryRetrieveInformationModelGet
 _FIND = StudyRootQueryRetrieveInformationModelFind
 _UIDS_PER_REQUEST = 100
+_DUE = frozenset({InstanceState.WANTED, InstanceState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ def _retrieve_study(
     expected = expectation(node, study)
     ledger.expect(node.name, expected.instances)
     adopt(spool, ledger, expected.instances)
+    ledger.set_verdict(_verdict(ledger, expected))  # a kill from here on leaves no stale "complete"
     wanted = {ref.sop_uid: ref for ref in expected.instances}
     done = len(wanted) - len(_missing(ledger, expected))
 
@@ -137,11 +140,10 @@ def _retrieve_study(
         missing = _missing(ledger, expected)
         if wanted and not missing:
             break
-        _get(node, expected, missing, receiver)
+        reason = _get(node, expected, missing, receiver)
+        _note_absent(ledger, _missing(ledger, expected), reason)
         if not wanted:
             break
-    for ref in _missing(ledger, expected):
-        _note_absent(ledger, ref)
     return _verdict(ledger, expected)
 
 
@@ -150,10 +152,12 @@ def _missing(ledger: Ledger, expected: Expectation) -> tuple[InstanceRef, ...]:
     return tuple(ref for ref in ledger.missing(expected.ref.study_uid) if ref in listed)
 
 
-def _note_absent(ledger: Ledger, ref: InstanceRef) -> None:
-    row = next(row for row in ledger.instances(ref.study_uid) if row.ref == ref)
-    if row.state is InstanceState.WANTED:
-        ledger.failed(ref.sop_uid, InstanceState.FAILED, "the PACS did not send it")
+def _note_absent(ledger: Ledger, refs: Sequence[InstanceRef], reason: str) -> None:
+    """Note why instances did not come; those that came and were refused have their reason."""
+    wanted = {row.ref for row in ledger.instances(refs[0].study_uid) if row.state in _DUE} if refs else set()
+    for ref in refs:
+        if ref in wanted:
+            ledger.failed(ref.sop_uid, InstanceState.FAILED, reason)
 
 
 def _verdict(ledger: Ledger, expected: Expectation) -> StudyVerdict:
@@ -167,22 +171,28 @@ def _verdict(ledger: Ledger, expected: Expectation) -> StudyVerdict:
     return StudyVerdict(expected.ref, verdict, count, arrived)
 
 
-def _get(node: PacsNode, expected: Expectation, missing: Sequence[InstanceRef], receiver: Receiver) -> None:
-    """Fetch on one association; a lost connection ends the attempt, a full disk ends the retrieval."""
+def _get(node: PacsNode, expected: Expectation, missing: Sequence[InstanceRef], receiver: Receiver) -> str:
+    """Fetch on one association and say why what is still missing did not come.
+
+    A lost connection ends the attempt, a full disk ends the retrieval.
+    """
     classes = classes_for(expected.sop_classes, expected.modalities)
     contexts, roles = retrieve_contexts(_GET, classes), storage_roles(classes)
     handlers = [(evt.EVT_C_STORE, receiver.on_store)]
+    reason = "the PACS did not send it"
     with associated(node, contexts, roles=roles, handlers=handlers) as association:
         if not any(context.abstract_syntax == _GET for context in association.accepted_contexts):
             hint = "the PACS allows only C-MOVE, or our AE title has no retrieve rights"
             raise PacsRefusedError("the peer offers no retrieval by C-GET", ref=node, hint=hint)
         try:
             for identifier in _requests(expected, missing):
-                _get_one(node, association, identifier)
+                reason = _get_one(node, association, identifier, receiver) or reason
         except PacsError as error:
             logger.warning("retrieval of %s was cut short: %s", expected.ref, error.message)
+            reason = error.message
         if receiver.error is not None:
             raise receiver.error
+    return reason
 
 
 def _requests(expected: Expectation, missing: Sequence[InstanceRef]) -> Iterator[Dataset]:
@@ -204,12 +214,14 @@ def _requests(expected: Expectation, missing: Sequence[InstanceRef]) -> Iterator
             )
 
 
-def _get_one(node: PacsNode, association: Association, identifier: Dataset) -> None:
-    waiting_since = time.monotonic()
+def _get_one(node: PacsNode, association: Association, identifier: Dataset, receiver: Receiver) -> str:
+    """Send one C-GET and wait for its end; give the status as a reason where it is no success."""
+    receiver.heard_at = time.monotonic()
     for status, _ in association.send_c_get(identifier, _GET):
         code = status.get("Status")
         if code is None:
-            raise lost(node, association, "C-GET", time.monotonic() - waiting_since)
-        if code not in PENDING and code != 0x0000:
-            logger.info("C-GET ended with status 0x%04X", code)
-        waiting_since = time.monotonic()
+            raise lost(node, association, "C-GET", time.monotonic() - receiver.heard_at)
+        receiver.heard_at = time.monotonic()
+        if code not in IS_PENDING and code != SUCCESS:
+            return f"the PACS ended the retrieval with status 0x{code:04X}"
+    return ""

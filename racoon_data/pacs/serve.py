@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ class EmbeddedPacs:
 
     It answers on one address until the ``with`` block ends. The index lies beside the files and is
     brought up to date at the start; unchanged files are not read again. Received instances are
-    written below ``received/``.
+    written below ``received/``. A folder without write permission is served and never written to.
 
     Attributes:
         folder: The DICOM files.
@@ -79,12 +80,17 @@ class EmbeddedPacs:
         """A temporary folder that goes when the PACS stops."""
         return Path(self._scratch.name)
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the folder is marked read-only: its index then lives elsewhere and stores are refused."""
+        return not self.folder.stat().st_mode & 0o222 or not os.access(self.folder, os.W_OK)
+
     def _database(self) -> Path:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if self.is_read_only:
+                return self.scratch / INDEX_NAME
             (self.folder / INDEX_NAME).touch()
-        except PermissionError:
-            return self.scratch / INDEX_NAME
         except OSError as error:
             raise StorageError(f"{self.folder} cannot be served: {error.strerror}", hint="name a folder") from error
         return self.folder / INDEX_NAME

@@ -18,6 +18,16 @@ from racoon_data.pacs.attributes import flat_dataset
 from racoon_data.pacs.catalog import known_at
 from racoon_data.pacs.part10 import dataset_bytes, file_head, identity_of
 from racoon_data.pacs.requests import cut, request_of
+from racoon_data.pacs.statuses import (
+    CANCELLED,
+    CANNOT_UNDERSTAND,
+    DOES_NOT_MATCH,
+    DUPLICATE,
+    NOT_AUTHORISED,
+    OUT_OF_RESOURCES,
+    PENDING,
+    SUCCESS,
+)
 from racoon_data.pacs.uids import instance_path
 
 if TYPE_CHECKING:
@@ -25,13 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SUCCESS = 0x0000
-PENDING = 0xFF00
-CANCELLED = 0xFE00
-OUT_OF_RESOURCES = 0xA700
-DOES_NOT_MATCH = 0xA900
-CANNOT_UNDERSTAND = 0xC000
-DUPLICATE = 0x0111
 
 Answer = tuple[int, Dataset | None]
 
@@ -90,6 +93,8 @@ def _on_store(pacs: EmbeddedPacs, event: Any) -> int:
     event.assoc.racoon_received = received + 1
     if pacs.faults.full_after is not None and received >= pacs.faults.full_after:
         return OUT_OF_RESOURCES
+    if pacs.is_read_only:
+        return NOT_AUTHORISED
     try:
         return _store(pacs, event)
     except DiskFullError:

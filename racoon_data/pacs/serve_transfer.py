@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,21 +23,25 @@ from racoon_data.pacs.contexts import LIMIT
 from racoon_data.pacs.index import Stored
 from racoon_data.pacs.outgoing import send_stored, with_other_uid
 from racoon_data.pacs.requests import cut, request_of
+from racoon_data.pacs.statuses import (
+    ALL_FAILED,
+    CANCELLED,
+    DOES_NOT_MATCH,
+    IS_STORE_WARNING,
+    PENDING,
+    SOME_FAILED,
+    SUCCESS,
+    UNKNOWN_DESTINATION,
+)
 
 if TYPE_CHECKING:
     from racoon_data.pacs.serve import EmbeddedPacs
 
 logger = logging.getLogger(__name__)
 
-SUCCESS = 0x0000
-PENDING = 0xFF00
-CANCELLED = 0xFE00
-SOME_FAILED = 0xB000
-ALL_FAILED = 0xA702
-UNKNOWN_DESTINATION = 0xA801
-DOES_NOT_MATCH = 0xA900
 
-_STORE_WARNINGS = frozenset({0xB000, 0xB006, 0xB007})
+# Pending responses are optional (PS3.7 C.4.3): enough of them to show that we live.
+_REPORT_EVERY_S = 1.0
 
 
 def request_handler(pacs: EmbeddedPacs) -> type[RequestHandler]:
@@ -82,7 +87,7 @@ class _Counts:
         self.remaining -= 1
         if status == SUCCESS:
             self.completed += 1
-        elif status in _STORE_WARNINGS:
+        elif status in IS_STORE_WARNING:
             self.warned += 1
         else:
             self.failed.append(sop_uid)
@@ -152,6 +157,7 @@ class _Transfer:
 
     def _send(self, receiver: Association, stored: list[Stored]) -> None:
         plan = self._pacs.faults
+        reported = time.monotonic()
         for position, item in enumerate(stored):
             if self._message.MessageID in self._association.dimse.cancel_req:
                 self._respond(CANCELLED)
@@ -166,8 +172,9 @@ class _Transfer:
             if not self._association.is_established:
                 return
             self._counts.add(status, item.ref.sop_uid)
-            if self._counts.remaining:
+            if self._counts.remaining and time.monotonic() - reported >= _REPORT_EVERY_S:
                 self._respond(PENDING)
+                reported = time.monotonic()
         self._respond(self._counts.final_status())
 
     def _respond(self, status: int) -> None:

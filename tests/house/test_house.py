@@ -23,6 +23,8 @@ MARKS = ("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")
 BROAD_HANDLERS = {
     "racoon_train/federated/contract.py",
     "racoon_data/runner/run.py",
+    "racoon_data/pacs/receiving.py",
+    "racoon_data/pacs/serve_handlers.py",
 }
 
 HEAVY = ("numpy", "torch", "monai", "SimpleITK", "highdicom", "pydicom", "pynetdicom", "nibabel", "matplotlib",

@@ -2,11 +2,13 @@
 
 import socket
 import threading
+import time
 
 import pytest
 
 from racoon_data.errors import (
     PacsCappedError,
+    PacsError,
     PacsRefusedError,
     PacsTimeoutError,
     PacsUnreachableError,
@@ -56,6 +58,26 @@ def test_a_silent_listener_times_out():
         echo(PacsNode("mute", "127.0.0.1", listener.getsockname()[1], "PACS", timeout_s=0.5))
 
 
+def test_a_peer_that_stops_within_a_message_times_out():
+    """Half an answer and then silence: our own clock ends it, not the peer."""
+
+    def half_an_answer(listener):
+        connection, _ = listener.accept()
+        connection.recv(4096)
+        connection.sendall(bytes([2, 0, 0, 0, 1, 0]) + bytes(20))
+        connection.recv(4096)
+        connection.close()
+
+    started = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=half_an_answer, args=(listener,), daemon=True)
+        thread.start()
+        with pytest.raises(PacsError):
+            echo(PacsNode("half", "127.0.0.1", listener.getsockname()[1], "PACS", timeout_s=0.5))
+
+    assert time.monotonic() - started < 8
+
+
 def test_a_listener_that_hangs_up_is_a_refusal():
     """A connection closed during negotiation hints at registration or another protocol."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -98,11 +120,13 @@ def test_a_dying_peer_leaves_a_partial_study_and_the_next_call_fetches_the_rest(
     pacs.faults = FaultPlan(die_after=4)
     (partial,) = retrieve(pacs.node(), [archive.study], spool=spool, ledger=ledger, attempts=1)
     missing = ledger.missing(archive.study.study_uid)
+    reasons = {row.reason for row in ledger.instances(archive.study.study_uid) if row.state == "failed"}
     pacs.faults = NO_FAULTS
     events: list[Event] = []
     (complete,) = retrieve(pacs.node(), [archive.study], spool=spool, ledger=ledger, on_event=events.append)
 
     assert (partial.verdict, partial.arrived, len(missing)) == (Verdict.PARTIAL, 4, 6)
+    assert reasons == {"C-GET: the peer closed the connection without a status"}
     assert (complete.verdict, complete.arrived) == (Verdict.COMPLETE, 10)
     assert [event.kind for event in events].count("receive") == 6
 
@@ -166,6 +190,15 @@ def test_instances_nobody_asked_for_are_refused(pacs, archive, spool, ledger):
 
     assert verdict.verdict is Verdict.COMPLETE
     assert {path.stem for path in spool.rglob("*.dcm")} == archive.sop_uids
+
+
+def test_a_peer_that_lists_nothing_gives_an_unknown_expectation(pacs, archive, spool, ledger):
+    """Without a list the whole study is taken, and the verdict does not claim that it is complete."""
+    pacs.faults = FaultPlan(silent_cap=0)
+
+    (verdict,) = retrieve(pacs.node(), [archive.study], spool=spool, ledger=ledger)
+
+    assert (verdict.verdict, verdict.expected, verdict.arrived) == (Verdict.UNKNOWN_EXPECTED, 0, 10)
 
 
 def test_lying_counts_change_no_verdict(pacs, archive, spool, ledger):

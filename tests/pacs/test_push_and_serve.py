@@ -137,6 +137,21 @@ def test_contexts_stay_within_the_limit(count):
     assert len({context.abstract_syntax for context in contexts}) == min(count, 127) + 1
 
 
+def test_a_read_only_folder_is_served_and_not_written_to(archive):
+    """The index lives elsewhere, stores are refused, and the folder stays as it was."""
+    before = sorted(archive.folder.rglob("*"))
+    archive.folder.chmod(0o555)
+    try:
+        with EmbeddedPacs(archive.folder) as running:
+            matches = list(find(running.node(), Query()))
+            (outcome,) = push(running.node(), archive.mr.paths[:1])
+    finally:
+        archive.folder.chmod(0o755)
+
+    assert (len(matches), outcome.status) == (2, Status.FAILED)
+    assert sorted(archive.folder.rglob("*")) == before
+
+
 def test_a_taken_port_is_named(pacs, tmp_path):
     """A second PACS on the same port says so."""
     with pytest.raises(StorageError, match=str(pacs.port)):
