@@ -71,7 +71,7 @@ def progress(*, as_json: bool = False, every_s: float = 2.0) -> Iterator[OnEvent
         every_s: Shortest time between two plain lines of the same kind.
     """
     if as_json:
-        yield lambda event: talk(json.dumps({"event": event.kind, **asdict(event)}))
+        yield lambda event: talk(json.dumps(asdict(event)))
     elif sys.stderr.isatty():
         with _drawn() as listener:
             yield listener

@@ -43,7 +43,7 @@ class Frame:
         row_direction: Direction of growing column index, ``None`` where it does not say.
         column_direction: Direction of growing row index, ``None`` where it does not say.
         pixel_spacing_mm: Between rows, between columns, ``None`` where it does not say.
-        source_sops: Images it was derived from.
+        source_sops: Images it was derived from, read only where it names no position.
     """
 
     segment: int
@@ -99,20 +99,20 @@ def _frame(frame: pydicom.Dataset, shared: pydicom.Dataset | None, *, segment: i
     orientation = _group(frame, shared, "PlaneOrientationSequence")
     cosines = numbers_of(orientation, "ImageOrientationPatient", count=6)
     spacing = numbers_of(_group(frame, shared, "PixelMeasuresSequence"), "PixelSpacing", count=2)
-    derivation = [*items(frame, "DerivationImageSequence"), *items(shared, "DerivationImageSequence")]
-    sources = dict.fromkeys(
-        text_of(image, "ReferencedSOPInstanceUID")
-        for item in derivation
-        for image in items(item, "SourceImageSequence")
-    )
     return Frame(
         segment,
         (position[0], position[1], position[2]) if position else None,
         (cosines[0], cosines[1], cosines[2]) if cosines else None,
         (cosines[3], cosines[4], cosines[5]) if cosines else None,
         (spacing[0], spacing[1]) if spacing else None,
-        tuple(sources),
+        _sources(frame, shared) if position is None else (),
     )
+
+
+def _sources(frame: pydicom.Dataset, shared: pydicom.Dataset | None) -> tuple[str, ...]:
+    derivations = [*items(frame, "DerivationImageSequence"), *items(shared, "DerivationImageSequence")]
+    images = (image for item in derivations for image in items(item, "SourceImageSequence"))
+    return tuple(dict.fromkeys(text_of(image, "ReferencedSOPInstanceUID") for image in images))
 
 
 def slice_step_mm(dataset: pydicom.Dataset) -> float | None:

@@ -19,7 +19,7 @@ class Link:
 
     Attributes:
         file: The annotation.
-        series: The series, ``None`` for a report whose images are not here.
+        series: The series, ``None`` for a report whose images are not here or in several series alike.
     """
 
     file: AnnotationFile
@@ -45,7 +45,9 @@ def link(series: Sequence[Series], files: Sequence[AnnotationFile]) -> Links:
     Referenced images decide first, then referenced series; only an annotation that references nothing
     is linked by patient and frame of reference. A reference to images that are not here is a coded skip
     and never replaced by a guess. References to another annotation (a report on a segmentation) are
-    followed to that annotation's images.
+    followed to that annotation's images. A structure set over several series is linked with each; a
+    segmentation and a report with the one series they reference most (a report with none where two
+    share the lead: its rows name their images).
 
     Args:
         series: Image series.
@@ -72,25 +74,34 @@ def _outcome(error: RacoonError, file: AnnotationFile) -> Outcome:
 def _links_of(file: AnnotationFile, series: Sequence[Series], by_sop: dict[str, AnnotationFile]) -> list[Link]:
     sops, uids = _references(file, by_sop)
     found = _by_images(series, sops) or _by_series(series, uids)
-    if not found and not sops and not uids:
+    is_report = file.modality == "SR"
+    if not found and not sops and not uids and not is_report:
         found = _by_frame(file, series)
-    if not found and file.modality == "SR":
+    if not found and is_report:
         return [Link(file, None)]
     if not found:
         raise DanglingReferenceError(
             "the annotation references images that are not here", hint="retrieve its source series too"
         )
     _require_same_patient(file, found)
-    if file.modality == "SEG":
-        found = [_the_one(file, found, sops)]
-    return [Link(file, one) for one in found]
+    if file.modality == "RTSTRUCT":
+        return [Link(file, one) for one in found]
+    best = _the_one(found, sops)
+    if best is None and not is_report:
+        raise AmbiguousReferenceError(
+            f"the segmentation references {len(found)} series equally", hint="export one segmentation per series"
+        )
+    return [Link(file, best)]
 
 
 def _references(file: AnnotationFile, by_sop: dict[str, AnnotationFile]) -> tuple[frozenset[str], frozenset[str]]:
-    """Collect references, those of referenced annotations included (one step)."""
+    """Collect references, those of referenced annotations included (one step).
+
+    A structure set names its study where others name an instance; that is no reference to an image.
+    """
     through = [by_sop[sop] for sop in sorted(file.referenced_sops) if sop in by_sop and sop != file.ref.sop_uid]
     sops = file.referenced_sops.union(*(other.referenced_sops for other in through))
-    return sops, file.referenced_series.union(*(other.referenced_series for other in through))
+    return sops - {file.ref.study_uid}, file.referenced_series.union(*(other.referenced_series for other in through))
 
 
 def _by_images(series: Sequence[Series], sops: frozenset[str]) -> list[Series]:
@@ -121,13 +132,8 @@ def _require_same_patient(file: AnnotationFile, found: Sequence[Series]) -> None
         )
 
 
-def _the_one(file: AnnotationFile, found: Sequence[Series], sops: frozenset[str]) -> Series:
-    """Choose the one series a segmentation lies on: the one most of whose images it references."""
+def _the_one(found: Sequence[Series], sops: frozenset[str]) -> Series | None:
+    """Choose the series most of whose images are referenced, ``None`` where two share the lead."""
     hits = Counter({place: len(sops.intersection(one.sop_uids)) for place, one in enumerate(found)})
     (best, most), *others = hits.most_common()
-    if others and others[0][1] == most:
-        raise AmbiguousReferenceError(
-            f"the segmentation references {len(found)} series equally",
-            hint="export one segmentation per series",
-        )
-    return found[best]
+    return None if others and others[0][1] == most else found[best]

@@ -35,19 +35,61 @@ class Place:
     along_row: _Vector
     along_column: _Vector
 
-    def indices(self, inside: Mask) -> tuple[_Index, float]:
-        """Give the voxel of every pixel that is set.
+    def put(self, inside: Mask, mask: Mask) -> tuple[int, float]:
+        """Set the voxels of a frame's pixels on a mask.
+
+        A frame's pixels map to voxels linearly, so what holds at the corners of their bounding box holds
+        for all of them.
 
         Args:
-            inside: Boolean array ``[row, column]``.
+            inside: Boolean array ``[row, column]`` with at least one pixel set.
+            mask: Boolean array ``[k, j, i]``, changed in place.
 
         Returns:
-            Indices (n, 3) as i, j, k, and how far the worst one is from a voxel centre, in voxels.
+            How many pixels lie outside the image, and how far the worst one is from the centre of its
+            voxel, in voxels.
         """
-        row, column = np.nonzero(inside)
-        exact = self.origin + column[:, None] * self.along_row + row[:, None] * self.along_column
-        nearest = np.rint(exact)
-        return nearest.astype(np.int64), float(np.abs(exact - nearest).max(initial=0.0))
+        top, bottom = np.flatnonzero(inside.any(axis=1))[[0, -1]]
+        left, right = np.flatnonzero(inside.any(axis=0))[[0, -1]]
+        across, down = np.rint(self.along_row), np.rint(self.along_column)
+        start = np.rint(self._at(top, left))
+        corners = [(row, column) for row in (top, bottom) for column in (left, right)]
+        meant = [start + (row - top) * down + (column - left) * across for row, column in corners]
+        exact = [self._at(row, column) for row, column in corners]
+        apart = float(np.abs(np.array(exact) - np.array(meant)).max())
+        axes = (int(np.abs(down).argmax()), int(np.abs(across).argmax()))
+        crop = inside[top : bottom + 1, left : right + 1]
+        lowest = np.min(meant, axis=0).astype(np.int64)
+        if down[axes[0]] < 0:
+            crop = crop[::-1]
+        if across[axes[1]] < 0:
+            crop = crop[:, ::-1]
+        return int(crop.sum()) - _paste(crop, mask, axes=axes, start=lowest), apart
+
+    def _at(self, row: int, column: int) -> _Vector:
+        index: _Vector = self.origin + column * self.along_row + row * self.along_column
+        return index
+
+
+def _paste(crop: Mask, mask: Mask, *, axes: tuple[int, int], start: _Index) -> int:
+    """Join a piece of a plane with a mask and count the pixels that lie on it.
+
+    Args:
+        crop: Boolean array, its first and second axis running up the grid axes ``axes``.
+        mask: Boolean array ``[k, j, i]``, changed in place.
+        axes: Grid axes (0 for i, 1 for j, 2 for k) of the piece.
+        start: Index (i, j, k) of the piece's first voxel.
+    """
+    normal = 3 - sum(axes)
+    planes = mask.T.transpose(*axes, normal)
+    if not 0 <= start[normal] < planes.shape[2]:
+        return 0
+    first, second = (int(start[axis]) for axis in axes)
+    kept = crop[max(-first, 0) : max(planes.shape[0] - first, 0), max(-second, 0) : max(planes.shape[1] - second, 0)]
+    first, second = max(first, 0), max(second, 0)
+    plane = planes[first : first + kept.shape[0], second : second + kept.shape[1], start[normal]]
+    plane |= kept
+    return int(kept.sum())
 
 
 def place_of(frame: Frame, geometry: Geometry, *, sop_uids: Sequence[str]) -> Place:
@@ -95,20 +137,3 @@ def _on_source(frame: Frame, sop_uids: Sequence[str]) -> Place:
             hint="export it again from the original series",
         )
     return Place(np.array([0.0, 0.0, slices[0]]), np.array([1.0, 0, 0]), np.array([0, 1.0, 0]))
-
-
-def put(mask: Mask, indices: _Index) -> int:
-    """Set voxels on a mask and count those beyond its edge.
-
-    Args:
-        mask: Boolean array ``[k, j, i]``, changed in place.
-        indices: Voxels (n, 3) as i, j, k.
-
-    Returns:
-        How many lie outside the image.
-    """
-    size = np.array(mask.shape[::-1])
-    is_inside = ((indices >= 0) & (indices < size)).all(axis=1)
-    i, j, k = indices[is_inside].T
-    mask[k, j, i] = True
-    return int(len(indices) - is_inside.sum())

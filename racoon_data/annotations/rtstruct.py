@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from racoon_data.refs import InstanceRef, SeriesRef
 
 _BROKEN = "have coordinates that are no numbers or incomplete and were left out"
 _TOO_FEW = "have fewer than three points and enclose nothing"
+_OTHER_FRAME = "ROI in another frame of reference"
+_KEPT = "contours kept"
 _ELSEWHERE = "were drawn on images of another series and were left out"
 
 
@@ -46,7 +49,7 @@ class RtstructReader:
             sop_uids: SOPInstanceUID of every slice.
 
         Raises:
-            DanglingReferenceError: There is no image.
+            DanglingReferenceError: There is no image, or every contour was drawn on another series.
             GridMismatchError: Every ROI names another frame of reference.
             AnnotationError: No ROI covers a single voxel.
         """
@@ -55,19 +58,23 @@ class RtstructReader:
         dataset = read_dataset(path)
         rois = {whole_of(item, "ROINumber"): item for item in items(dataset, "StructureSetROISequence")}
         drawn = _contour_items(dataset)
-        here = _drawn_here(drawn.values(), frozenset(sop_uids))
-        masks, notes = [], []
+        images = _images(dataset, drawn.values(), frozenset(sop_uids), image)
+        masks, notes, total = [], [], Counter[str]()
         for number in sorted({*rois, *drawn}):
             roi = rois.get(number, pydicom.Dataset())
-            if _is_elsewhere(roi, geometry):
+            if _is_in_other_frame(roi, geometry):
+                total[_OTHER_FRAME] += 1
                 notes.append(f"ROI {number}: names another frame of reference than the image and was left out")
                 continue
-            contours, counts = _contours(drawn.get(number, ()), here)
+            contours, counts = _contours(drawn.get(number, ()), images)
             mask, placed = draw(contours, geometry)
+            total += counts
+            total[_KEPT] += len(contours)
             notes += _notes(number, counts + placed, np.asarray(mask.any(axis=(1, 2))))
             if mask.any():
                 masks.append(SegmentMask(_segment(dataset, roi, number), mask))
-        _require(masks, notes, geometry, rois.values(), source)
+        if not masks:
+            raise _refusal(total, notes, source)
         reader = next((name for item in _observations(dataset) if (name := text_of(item, "ROIInterpreter"))), "")
         return Annotation(source, "rtstruct", image, geometry, tuple(masks), reader=reader, notes=tuple(notes))
 
@@ -85,18 +92,52 @@ def _sops(contour: pydicom.Dataset) -> frozenset[str]:
     return frozenset(named) - {""}
 
 
-def _drawn_here(drawn: Iterable[Sequence[pydicom.Dataset]], sop_uids: frozenset[str]) -> frozenset[str] | None:
-    """Give the image's instances where any contour names one; ``None`` lets position alone decide."""
-    named = frozenset().union(*(_sops(contour) for contours in drawn for contour in contours))
-    return sop_uids if named & sop_uids else None
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """Which images contours may have been drawn on.
+
+    Attributes:
+        here: Instances of the image series.
+        elsewhere: Instances the file lists under other series.
+        are_named: Some contour of the file names an instance of the image series.
+    """
+
+    here: frozenset[str]
+    elsewhere: frozenset[str]
+    are_named: bool
+
+    def are_others(self, sop_uids: frozenset[str]) -> bool:
+        """Tell whether a contour was drawn on another series; stale references leave it to the position."""
+        if not sop_uids or sop_uids & self.here:
+            return False
+        return self.are_named or bool(sop_uids & self.elsewhere)
 
 
-def _is_elsewhere(roi: pydicom.Dataset, geometry: Geometry) -> bool:
+def _images(
+    dataset: pydicom.Dataset,
+    drawn: Iterable[Sequence[pydicom.Dataset]],
+    here: frozenset[str],
+    image: SeriesRef | None,
+) -> _Images:
+    named: set[str] = set().union(*(_sops(contour) for contours in drawn for contour in contours))
+    own = image.series_uid if image is not None else ""
+    listed = (
+        series
+        for frame in items(dataset, "ReferencedFrameOfReferenceSequence")
+        for study in items(frame, "RTReferencedStudySequence")
+        for series in items(study, "RTReferencedSeriesSequence")
+        if text_of(series, "SeriesInstanceUID") != own
+    )
+    elsewhere = frozenset[str]().union(*(_sops(series) for series in listed))
+    return _Images(here, elsewhere, not here.isdisjoint(named))
+
+
+def _is_in_other_frame(roi: pydicom.Dataset, geometry: Geometry) -> bool:
     frames = {text_of(roi, "ReferencedFrameOfReferenceUID"), geometry.frame_of_reference or ""} - {""}
     return len(frames) > 1
 
 
-def _contours(drawn: Iterable[pydicom.Dataset], here: frozenset[str] | None) -> tuple[list[Contour], Counter[str]]:
+def _contours(drawn: Iterable[pydicom.Dataset], images: _Images) -> tuple[list[Contour], Counter[str]]:
     counts: Counter[str] = Counter()
     contours = []
     for item in drawn:
@@ -105,7 +146,7 @@ def _contours(drawn: Iterable[pydicom.Dataset], here: frozenset[str] | None) -> 
         points = _points(item)
         if kind not in CLOSED:
             counts[f"are {kind} and enclose nothing"] += 1
-        elif here is not None and sop_uids and not sop_uids & here:
+        elif images.are_others(sop_uids):
             counts[_ELSEWHERE] += 1
         elif points is None:
             counts[_BROKEN] += 1
@@ -117,10 +158,15 @@ def _contours(drawn: Iterable[pydicom.Dataset], here: frozenset[str] | None) -> 
 
 
 def _points(item: pydicom.Dataset) -> Points | None:
-    """Read the vertices (mm, LPS), ``None`` where they are no whole triples of finite numbers."""
-    texts = texts_of(item, "ContourData")
+    """Read the vertices (mm, LPS), ``None`` where they are no whole triples of finite numbers.
+
+    The bytes are split here: a structure set holds millions of numbers, and pydicom makes an object of each.
+    """
+    raw = item.get_item("ContourData")
+    value = raw.value if raw is not None else b""
+    texts = value.rstrip(b"\0 ").split(b"\\") if isinstance(value, bytes) else texts_of(item, "ContourData")
     try:
-        flat = np.array(texts, dtype=np.float64)
+        flat = np.array([float(text) for text in texts], dtype=np.float64)
     except ValueError:
         return None
     if flat.size % 3 or not np.isfinite(flat).all():
@@ -159,20 +205,13 @@ def _segment(dataset: pydicom.Dataset, roi: pydicom.Dataset, number: int) -> Seg
     )
 
 
-def _require(
-    masks: Sequence[SegmentMask],
-    notes: Sequence[str],
-    geometry: Geometry,
-    rois: Iterable[pydicom.Dataset],
-    source: InstanceRef,
-) -> None:
-    if masks:
-        return
-    flags = [_is_elsewhere(roi, geometry) for roi in rois]
-    if flags and all(flags):
-        raise GridMismatchError(
-            "every ROI names another frame of reference than the image",
-            ref=source,
-            hint="link it with the series it was drawn on",
-        )
-    raise AnnotationError(f"no ROI covers a voxel of the image: {'; '.join(notes) or 'there is no ROI'}", ref=source)
+def _refusal(total: Counter[str], notes: Sequence[str], source: InstanceRef) -> AnnotationError:
+    """Say why a structure set draws nothing on this image."""
+    if total[_ELSEWHERE] and not total[_KEPT]:
+        hint = "nothing to do where that series is here"
+        return DanglingReferenceError("its contours were drawn on another series", ref=source, hint=hint)
+    if total[_OTHER_FRAME] and not total[_KEPT]:
+        hint = "link it with the series it was drawn on"
+        return GridMismatchError("its ROIs name another frame of reference than the image", ref=source, hint=hint)
+    reasons = "; ".join(notes) or "there is no ROI"
+    return AnnotationError(f"no ROI covers a voxel of the image: {reasons}", ref=source, hint="check its export")

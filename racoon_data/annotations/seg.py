@@ -12,7 +12,7 @@ import pydicom
 
 from racoon_data.annotations.codes import concept_of, first, items
 from racoon_data.annotations.frames import Frame, Stored, frames_of, pixels_of, slice_step_mm
-from racoon_data.annotations.placing import TOLERANCE_VOXELS, place_of, put
+from racoon_data.annotations.placing import TOLERANCE_VOXELS, place_of
 from racoon_data.dicom.headers import number_of, read_dataset, text_of, value_of, whole_of
 from racoon_data.errors import (
     AnnotationError,
@@ -43,12 +43,12 @@ class _Canvas:
     def draw(self, segment: int, inside: Mask, frame: Frame, *, sop_uids: Sequence[str]) -> None:
         """Put one frame of one segment in place."""
         place = place_of(frame, self.geometry, sop_uids=sop_uids)
-        indices, apart = place.indices(inside)
-        if apart > TOLERANCE_VOXELS:
-            raise GridMismatchError(f"segment {segment} lies {apart:.2f} voxels beside its image grid", hint=_RESAMPLE)
         if segment not in self.masks:
             self.masks[segment] = np.zeros(self.geometry.array_shape, dtype=np.bool_)
-        self.outside[segment] += put(self.masks[segment], indices)
+        outside, apart = place.put(inside, self.masks[segment])
+        if apart > TOLERANCE_VOXELS:
+            raise GridMismatchError(f"segment {segment} lies {apart:.2f} voxels beside its image grid", hint=_RESAMPLE)
+        self.outside[segment] += outside
 
 
 class SegReader:

@@ -18,6 +18,7 @@ from racoon_data.refs import Query, StudyRef
 
 if TYPE_CHECKING:
     from racoon_data.pacs.peer import PacsNode
+    from racoon_data.site.ledger import Ledger, StudyVerdict
     from racoon_data.site.paths import Site
 
 app = typer.Typer(
@@ -98,21 +99,20 @@ def find(
     as_json: JsonOption = False,
 ) -> None:
     """Ask what a PACS holds (C-FIND). Example: racoon pacs find pacs --filter PatientID=4711 --json."""
-    from racoon_data.pacs.find import RETURN_KEYS, find as ask
+    from racoon_data.pacs.find import RETURN_KEYS
+    from racoon_data.pacs.find import find as ask
 
     query = Query(level.upper(), _filters(filters))
     matches = ask(_node(node, site, locals()), query)
-    count = 0
-    if as_json:
-        for count, match in enumerate(matches, start=1):
+    rows = []
+    for match in matches:
+        if as_json:
             console.line({"level": query.level, **match.attributes})
-    else:
-        rows = [match.attributes for match in matches]
-        count = len(rows)
-        columns = list(dict.fromkeys((*RETURN_KEYS.get(query.level, ()), *query.filters)))
-        if rows:
-            console.table(columns, [[row.get(column, "") for column in columns] for row in rows])
-    if not count:
+        rows.append(None if as_json else match.attributes)
+    if rows and not as_json:
+        columns = list(dict.fromkeys((*RETURN_KEYS[query.level], *query.filters)))
+        console.table(columns, [[(row or {}).get(column, "") for column in columns] for row in rows])
+    if not rows:
         raise NothingMatchedError("the PACS holds nothing that matches", hint="widen the filters")
 
 
@@ -130,9 +130,8 @@ def pull(
     dry_run: DryOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch studies into the spool; again fetches what is missing. Example: racoon pacs pull pacs --filter PatientID=4711."""
+    """Fetch what is missing of studies into the spool. Example: racoon pacs pull pacs --filter PatientID=4711."""
     from racoon_data.pacs.find import find as ask
-    from racoon_data.pacs.retrieve import retrieve
     from racoon_data.site.ledger import Ledger, Verdict
 
     peer = _node(node, site, locals())
@@ -145,12 +144,18 @@ def pull(
         _show(columns, [[match.attributes.get(column, "") for column in columns] for match in matches], as_json)
         return
     with _spool_and_ledger(out, site) as (spool, ledger_path), Ledger(ledger_path) as ledger:
-        with console.progress() as on_event:
-            verdicts = retrieve(peer, studies, spool=spool, ledger=ledger, on_event=on_event)
+        verdicts = _retrieved(peer, studies, spool, ledger)
     rows = [[one.ref.study_uid, str(one.verdict), one.expected, one.arrived] for one in verdicts]
     _show(("study", "verdict", "expected", "arrived"), rows, as_json)
     if any(one.verdict is not Verdict.COMPLETE for one in verdicts):
         raise typer.Exit(int(ExitCode.PARTIAL))
+
+
+def _retrieved(peer: PacsNode, studies: list[StudyRef], spool: Path, ledger: Ledger) -> tuple[StudyVerdict, ...]:
+    from racoon_data.pacs.retrieve import retrieve
+
+    with console.progress() as on_event:
+        return retrieve(peer, studies, spool=spool, ledger=ledger, on_event=on_event)
 
 
 @contextmanager

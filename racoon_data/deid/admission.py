@@ -7,10 +7,12 @@ from pydicom.dataset import Dataset
 from racoon_data.deid.profile import Profile
 from racoon_data.deid.table import object_kinds
 from racoon_data.dicom.headers import text_of, texts_of, whole_of
-from racoon_data.errors import QuarantineError
+from racoon_data.errors import QuarantineError, TruncatedError
 
 _NEEDED = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _IMAGES = frozenset(("CT", "MR", "PT", "ENHANCED"))
+_WITH_PIXELS = _IMAGES | {"SEG"}
+_PIXELS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 # PS3.3 C.7.3.1.1.1: modalities of drawn, filmed, photographed or scanned pictures.
 _DRAWN = frozenset(("DOC", "ES", "GM", "HC", "OT", "SC", "SM", "US", "XC"))
 _SCREENS = frozenset(("SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "SCREEN"))
@@ -39,6 +41,16 @@ def kind_of(dataset: Dataset, profile: Profile) -> str:
     if kind in _IMAGES and (sign := _burned_in_sign(dataset, kind, profile)):
         raise QuarantineError(f"the image may show identity: {sign}", hint=_HINT)
     return kind
+
+
+def refuse_incomplete(dataset: Dataset, kind: str) -> None:
+    """Refuse an image that has no pixel data.
+
+    Raises:
+        TruncatedError: The file was cut between two attributes, which no parser notices.
+    """
+    if kind in _WITH_PIXELS and not any(tag in dataset for tag in _PIXELS):
+        raise TruncatedError("the image has no pixel data", hint="retrieve it again")
 
 
 def _burned_in_sign(dataset: Dataset, kind: str, profile: Profile) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from racoon_data import __version__
-from racoon_data.deid.admission import kind_of
+from racoon_data.deid.admission import kind_of, refuse_incomplete
 from racoon_data.deid.engine import Engine
 from racoon_data.deid.identity import Identity, identity_of
 from racoon_data.deid.marks import mark, receipt_of
@@ -170,7 +170,7 @@ def _identity(dataset: Dataset, profile: Profile) -> Identity:
 
 
 def _planned(dataset: Dataset, door: Door, *, digest: str) -> DeidentifiedInstance:
-    kind_of(dataset, door.profile)
+    refuse_incomplete(dataset, kind_of(dataset, door.profile))
     original = InstanceRef(
         text_of(dataset, "StudyInstanceUID"), text_of(dataset, "SeriesInstanceUID"), text_of(dataset, "SOPInstanceUID")
     )

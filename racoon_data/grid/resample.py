@@ -75,10 +75,11 @@ def resample_image(
     """
     _check(interpolation, IMAGE_INTERPOLATIONS)
     padding = outside_value(volume) if outside is None else outside
-    source = volume.array if interpolation == "nearest" else volume.array.astype(np.float32, copy=False)
-    array = _sample(source, _index_map(volume.geometry, geometry), geometry.shape, interpolation, padding)
+    if interpolation == "nearest" and np.issubdtype(volume.array.dtype, np.integer):
+        padding = max(padding, float(np.iinfo(volume.array.dtype).min))
+    array = _sample(volume.array, _index_map(volume.geometry, geometry), geometry.shape, interpolation, padding)
     if interpolation == "bspline":
-        low, high = min(float(source.min()), padding), max(float(source.max()), padding)
+        low, high = min(float(volume.array.min()), padding), max(float(volume.array.max()), padding)
         array = np.clip(array, low, high)
     return Volume(array, geometry, volume.unit)
 
@@ -148,7 +149,7 @@ def _strongest(
 def _share(mask: npt.NDArray[np.bool_], index_map: npt.NDArray[np.float64], here: Box, there: Box) -> Any:
     """Sample one label's field, cut out at ``here``, on the block ``there`` of the target grid."""
     shifted = on(index_map, source=here, target=there)
-    return _sample(mask.astype(np.float32), shifted, there.shape, "linear", 0.0)
+    return _sample(mask.view(np.uint8), shifted, there.shape, "linear", 0.0)
 
 
 def _sample(
@@ -163,9 +164,11 @@ def _sample(
     resampler.SetSize([int(size) for size in shape])
     resampler.SetInterpolator(_SITK[interpolation])
     resampler.SetDefaultPixelValue(outside)
+    if interpolation != "nearest":
+        resampler.SetOutputPixelType(sitk.sitkFloat32)
     resampler.SetTransform(sitk.AffineTransform(index_map[:3, :3].ravel().tolist(), index_map[:3, 3].tolist()))
     sampled: npt.NDArray[Any] = sitk.GetArrayFromImage(resampler.Execute(sitk.GetImageFromArray(array)))
-    return sampled.astype(array.dtype, copy=False)
+    return sampled
 
 
 def _index_map(source: Geometry, target: Geometry) -> npt.NDArray[np.float64]:

@@ -39,7 +39,7 @@ def _of_label(value: int, before: LabelMap, after: LabelMap, interpolation: str)
     sizes = np.array(volumes_ml(numbered, voxel_ml=before.geometry.voxel_ml))
     carried = _carried(numbered, before.geometry, after.geometry, interpolation)
     is_gone = np.bincount(carried.ravel(), minlength=len(sizes) + 1)[1:] == 0
-    before_ml, after_ml = float(sizes.sum()), np.count_nonzero(after.array == value) * after.geometry.voxel_ml
+    before_ml, after_ml = float(sizes.sum()), int(np.count_nonzero(after.array == value)) * after.geometry.voxel_ml
     return {
         "value": value,
         "before_ml": round(before_ml, _DIGITS),

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from racoon_data.harmonize.codes import name_key
 from racoon_data.harmonize.label_mapping import describe, match_segment
 from racoon_data.harmonize.label_schema import names_of
-from racoon_data.labels import Annotation, LabelSchema, Segment
+from racoon_data.labels import LabelSchema, Segment
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,15 +40,17 @@ class SegmentRow:
         return asdict(self)
 
 
-def check_segments(annotations: Iterable[Annotation], schema: LabelSchema) -> tuple[SegmentRow, ...]:
-    """Try every segment against a schema.
+def check_segments(segments: Iterable[tuple[str, Segment]], schema: LabelSchema) -> tuple[SegmentRow, ...]:
+    """Try segments against a schema.
+
+    Args:
+        segments: Reader and segment.
+        schema: The label language.
 
     Returns:
         One row per reader and spelling, sorted.
     """
-    rows = Counter(
-        _row(annotation.reader, found.segment, schema) for annotation in annotations for found in annotation.masks
-    )
+    rows = Counter(_row(reader, segment, schema) for reader, segment in segments)
     return tuple(sorted(replace(row, count=count) for row, count in rows.items()))
 
 

@@ -15,13 +15,13 @@ from racoon_data.harmonize.fuse import check_policy, fuse, paint
 from racoon_data.harmonize.label_schema import load_schema, names_of, schema_from
 from racoon_data.labels import Annotation, CodedConcept, Label, LabelMap, LabelSchema, Mask, Segment
 
-__all__ = ["Mapped", "Match", "describe", "load_schema", "map_annotations", "match_segment", "schema_from"]
+__all__ = ["LabelMatch", "Mapped", "describe", "load_schema", "map_annotations", "match_segment", "schema_from"]
 
 _SAME_GRID_MM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class LabelMatch:
     """What a segment turned out to be.
 
     Attributes:
@@ -57,7 +57,7 @@ def describe(segment: Segment) -> str:
     return f"{name} ({segment.type.scheme}:{segment.type.value})" if segment.type else name
 
 
-def match_segment(segment: Segment, schema: LabelSchema) -> Match:
+def match_segment(segment: Segment, schema: LabelSchema) -> LabelMatch:
     """Find the label a segment means.
 
     Codes decide where they can: the property type must be among the label's codes, and its modifier
@@ -67,17 +67,17 @@ def match_segment(segment: Segment, schema: LabelSchema) -> Match:
     """
     by_code = _by_code(segment, schema.labels)
     if len(by_code) == 1:
-        return Match(by_code[0], by="code")
+        return LabelMatch(by_code[0], by="code")
     if by_code:
-        return Match(None, why=f"its code fits several labels: {_names(by_code)}")
+        return LabelMatch(None, why=f"its code fits several labels: {_names(by_code)}")
     own = _by_name(segment.name, schema.labels)
     meaning = _by_meaning(segment.type, schema.labels)
     fitting = {label.name: label for label in (*own, *meaning)}
     if len(fitting) > 1:
-        return Match(None, why=f"its names fit several labels: {_names(fitting.values())}")
+        return LabelMatch(None, why=f"its names fit several labels: {_names(fitting.values())}")
     if not fitting:
-        return Match(None)
-    return Match(next(iter(fitting.values())), by="name" if own else "meaning")
+        return LabelMatch(None)
+    return LabelMatch(next(iter(fitting.values())), by="name" if own else "meaning")
 
 
 def map_annotations(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
@@ -108,6 +109,10 @@ def _refusal(node: PacsNode, association: Association, was_opened: bool, waited_
         return PacsUnreachableError(f"no connection to {node.host}:{node.port}", ref=node, hint=hint)
     if association.is_rejected:
         return _rejection(node, association.acceptor.primitive)
+    if association.rejected_contexts:
+        names = ", ".join(dict.fromkeys(UID(context.abstract_syntax).name for context in association.rejected_contexts))
+        hint = "the PACS does not support it, or our AE title has no right to it"
+        return PacsRefusedError(f"the peer offers none of what was asked for: {names[:300]}", ref=node, hint=hint)
     if waited_s >= node.timeout_s:
         hint = "something listens there that does not speak DICOM, or it is overloaded"
         return PacsTimeoutError(

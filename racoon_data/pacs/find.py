@@ -14,7 +14,7 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
 )
 
-from racoon_data.errors import PacsCappedError, PacsError, PacsRefusedError, SettingsError
+from racoon_data.errors import PacsCappedError, PacsError, SettingsError
 from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.pacs.associations import associated, lost
 from racoon_data.pacs.attributes import flat_dataset, text_of
@@ -64,8 +64,6 @@ def find(node: PacsNode, query: Query, *, on_event: OnEvent = ignore) -> Iterato
     is_patient = query.level == "PATIENT"
     model = PatientRootQueryRetrieveInformationModelFind if is_patient else StudyRootQueryRetrieveInformationModelFind
     with associated(node, [build_context(model)]) as association:
-        if not association.accepted_contexts:
-            raise PacsRefusedError("the peer offers no queries (C-FIND)", ref=node, hint="ask for query rights there")
         for done, answer in enumerate(answers(node, association, identifier, model), start=1):
             on_event(Event("find", "", done))
             yield match_of(query, answer)

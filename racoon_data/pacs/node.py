@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification
 
-from racoon_data.errors import PacsError, PacsRefusedError
+from racoon_data.errors import PacsError
 from racoon_data.pacs.associations import associated, lost
 from racoon_data.pacs.find import find
 from racoon_data.pacs.peer import PacsNode
@@ -32,8 +32,6 @@ def echo(node: PacsNode) -> float:
     """
     started = time.monotonic()
     with associated(node, [build_context(Verification)]) as association:
-        if not association.accepted_contexts:
-            raise PacsRefusedError("the peer does not answer echoes", ref=node, hint="check the AE titles")
         waiting_since = time.monotonic()
         status = association.send_c_echo().get("Status")
         if status is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from racoon_data.errors import RacoonError, StorageError, UnreadableError
 from racoon_data.files.atomic import sha256_of, write_bytes
-from racoon_data.pacs.part10 import file_head, identity_of
+from racoon_data.pacs.part10 import dataset_bytes, file_head, identity_of, read_file_head
 from racoon_data.pacs.uids import instance_path, is_uid
 from racoon_data.refs import InstanceRef
 from racoon_data.site.ledger import InstanceState, Ledger
@@ -93,6 +93,7 @@ class Receiver:
         status = self.take(arrival)
         if self.error is not None:
             event.assoc.abort(block=False)
+            event.assoc.dimse.msg_queue.put((None, None))  # ends our own wait for the next message at once
         return status
 
     def take(self, arrival: Arrival) -> int:
@@ -166,20 +167,17 @@ def adopt(spool: Path, ledger: Ledger, refs: tuple[InstanceRef, ...]) -> None:
             continue
         is_there = path.is_file() and path.stat().st_size > 0
         if row.state is InstanceState.ARRIVED:
-            if not is_there or path.stat().st_size != row.size or row.path != path:
+            if not is_there or path.stat().st_size != row.size or row.path != path.resolve():
                 ledger.failed(ref.sop_uid, InstanceState.WANTED, "the file is gone or was changed")
                 path.unlink(missing_ok=True)
         elif is_there:
-            with_contents = _is_instance(path, ref)
-            if with_contents:
+            if _is_instance(path, ref):
                 ledger.arrived(ref, path, path.stat().st_size, sha256_of(path))
             else:
                 path.unlink()
 
 
 def _is_instance(path: Path, ref: InstanceRef) -> bool:
-    from racoon_data.pacs.part10 import dataset_bytes, read_file_head
-
     try:
         head = read_file_head(path)
         return identity_of(dataset_bytes(path), head.transfer_syntax).ref == ref

@@ -99,8 +99,6 @@ def expectation(node: PacsNode, study: StudyRef) -> Expectation:
         PacsError: The query failed; see :func:`racoon_data.pacs.find.find`.
     """
     with associated(node, [build_context(_FIND)]) as association:
-        if not association.accepted_contexts:
-            raise PacsRefusedError("the peer offers no queries (C-FIND)", ref=node, hint="ask for query rights there")
         series = [
             (text_of(answer, "SeriesInstanceUID"), text_of(answer, "Modality"))
             for answer in _ask(node, association, "SERIES", StudyInstanceUID=study.study_uid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -51,13 +51,12 @@ class Order:
 
     def fingerprint(self, item: CaseItem) -> str:
         """Hash everything the files of a case depend on: its sources, the order and the software."""
-        names = [label.name for label in self.schema.labels]
         facts = [
             item.ref.case_id,
             sorted(item.sop_uids),
             [name for name, _ in item.channels],
             self.recipe.sha256,
-            [self.schema.name, self.schema.version, names],
+            asdict(self.schema),
             [
                 self.annotated,
                 self.labels_required,

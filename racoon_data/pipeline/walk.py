@@ -54,6 +54,7 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
             built = [end.value for _, end in ends if end.value is not None]
             if built:
                 finish_dataset(plan, staging.root, built=built, account=account)
+                staging.publish()
         account.write(site.runs / f"{plan.name}.json")
     return account
 

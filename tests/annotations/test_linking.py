@@ -97,6 +97,15 @@ def test_a_report_on_a_segmentation_goes_to_its_images(two_series):
     assert linked(two_series, seg, report) == ([("5", ct.ref.series_uid), ("6", ct.ref.series_uid)], [])
 
 
+def test_a_report_over_several_series_is_read_once(two_series):
+    """A report goes to the series it references most, and to none where two share the lead."""
+    ct, pet = two_series
+    most = a_file("5", modality="SR", referenced_sops=frozenset({*pet.sop_uids, ct.sop_uids[0]}))
+    even = a_file("6", modality="SR", referenced_sops=frozenset({*pet.sop_uids, *ct.sop_uids}))
+
+    assert linked(two_series, most, even) == ([("5", pet.ref.series_uid), ("6", None)], [])
+
+
 def test_a_report_without_images_here_is_kept(two_series):
     """Findings need no grid: the report is linked with no series instead of being skipped."""
     report = a_file("6", modality="SR", referenced_sops=frozenset({"9.9"}))

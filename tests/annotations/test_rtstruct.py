@@ -241,6 +241,29 @@ def test_contours_drawn_on_another_series_are_left_to_it(tmp_path):
     assert "another series" in annotation.notes[0]
 
 
+def test_a_structure_set_drawn_on_another_series_is_a_skip(tmp_path):
+    """Where the file lists another series as the one its contours were drawn on, nothing is drawn here."""
+    made = a_series(tmp_path / "ct", slices=12)
+    fused = a_series(tmp_path / "pt", slices=12, modality="PT")
+    path, _ = an_rtstruct(tmp_path, made, {"tumour": [square(5)]})
+
+    with pytest.raises(DanglingReferenceError, match="drawn on another series"):
+        read_rtstruct(path, fused)
+
+
+def test_stale_image_references_leave_it_to_the_position(tmp_path):
+    """References to images that no series of the file lists, as copies leave behind, do not cost the mask."""
+    made = a_series(tmp_path / "ct", slices=12)
+    path, _ = an_rtstruct(tmp_path, made, {"tumour": [square(5)]})
+
+    def stale(dataset):
+        contour = dataset.ROIContourSequence[0].ContourSequence[0]
+        contour.ContourImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
+
+    edited(path, stale)
+    np.testing.assert_array_equal(masks_of(read_rtstruct(path, made))["tumour"], the_square(made, 5))
+
+
 def test_without_an_image_there_is_nothing_to_draw_on(tmp_path):
     """A structure set needs the grid of its image."""
     made = a_series(tmp_path / "ct", slices=12)

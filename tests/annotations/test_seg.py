@@ -48,6 +48,15 @@ def edited(path, change):
     dataset.save_as(path)
 
 
+def damage(dataset):
+    """Write what highdicom refuses: no segment number in the dimension index, an instance named twice."""
+    referenced = dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    referenced.append(referenced[0])
+    del dataset.DimensionIndexSequence[0]
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        del group.FrameContentSequence[0].DimensionIndexValues
+
+
 def made_by_highdicom(folder, made, pixels, kind, **options):
     """Write a fractional or label-map SEG with one described segment per label."""
     images = [pydicom.dcmread(path) for path in made.paths]
@@ -147,13 +156,6 @@ def test_a_file_highdicom_refuses_is_read_all_the_same(tmp_path):
     """An instance listed twice and a segment number missing in the dimension index cost nothing."""
     made, path = made_with_seg(tmp_path)
 
-    def damage(dataset):
-        referenced = dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence
-        referenced.append(referenced[0])
-        del dataset.DimensionIndexSequence[0]
-        for group in dataset.PerFrameFunctionalGroupsSequence:
-            del group.FrameContentSequence[0].DimensionIndexValues
-
     edited(path, damage)
     with pytest.raises(Exception, match=r".+"):
         highdicom.seg.segread(path)
@@ -213,6 +215,27 @@ def test_a_segmentation_of_a_part_is_placed_on_the_whole_image(tmp_path):
     np.testing.assert_array_equal(mask, box(SHAPE, k=slice(2, 6), j=slice(2, 8), i=slice(3, 10)))
 
 
+@pytest.mark.parametrize("size", [(8, 11, 13), (9, 10, 14)])
+def test_a_segmentation_cut_in_another_plane_is_placed(tmp_path, size):
+    """Coronal frames, columns to the left and rows to the feet, lie where they belong on an axial image."""
+    slices, rows, columns = size
+    cube = {"spacing_mm": (2.0, 2.0, 2.0)}
+    image = a_series(tmp_path / "ct", **SIZE, **cube)
+    turned = (-1, 0, 0, 0, 0, -1)  # its slices ascend to the front
+    coronal = a_series(tmp_path / "cor", slices=rows, rows=slices, columns=columns, orientation=turned,
+                       origin_lps=image.geometry.position_lps((columns - 1, rows - 1, slices - 1)), **cube)  # fmt: skip
+    whole = np.zeros((9, 11, 14), dtype=bool)
+    whole[:8, :11, :13] = two_lesions()["consolidation"]
+    seen = whole[:slices, :rows, :columns][::-1, ::-1, ::-1].transpose(1, 0, 2)
+    (seg,) = a_seg(tmp_path, coronal, {"a": seen})
+
+    annotation = read_seg(seg.path, image)
+
+    truth = two_lesions()["consolidation"].copy()
+    truth[:, rows:] = False
+    np.testing.assert_array_equal(masks_of(annotation)["a"], truth)
+
+
 def test_what_lies_outside_the_image_is_counted(tmp_path):
     """Voxels of a larger segmentation beyond the image are left out with their number."""
     larger = a_series(tmp_path / "larger", slices=8, rows=13, columns=13)
@@ -269,6 +292,19 @@ def test_fractional_values_count_from_half_of_the_maximum(tmp_path):
     assert annotation.notes == ("fractional values (probability) count from 0.5 of the maximum on",)
 
 
+def test_fractional_files_that_highdicom_refuses_are_read(tmp_path):
+    """Eight-bit frames decode without highdicom too."""
+    made = a_series(tmp_path / "ct", **SIZE)
+    pixels = np.zeros(SHAPE, dtype=np.float32)
+    pixels[3, 4, 2:6] = (0.2, 0.49, 0.51, 1.0)
+    path = made_by_highdicom(tmp_path, made, pixels, "FRACTIONAL", fractional_type="OCCUPANCY")
+    edited(path, damage)
+
+    with pytest.raises(Exception, match=r".+"):
+        highdicom.seg.segread(path)
+    assert np.argwhere(masks_of(read_seg(path, made))["s1"]).tolist() == [[3, 4, 4], [3, 4, 5]]
+
+
 def test_a_label_map_gives_a_mask_for_every_value(tmp_path):
     """Each value of a label map is a segment; background is none."""
     made = a_series(tmp_path / "ct", **SIZE)
@@ -280,6 +316,17 @@ def test_a_label_map_gives_a_mask_for_every_value(tmp_path):
 
     np.testing.assert_array_equal(masks["s1"], pixels == 1)
     np.testing.assert_array_equal(masks["s2"], pixels == 2)
+
+
+def test_padding_of_a_label_map_is_no_segment(tmp_path):
+    """The value PixelPaddingValue names means that nothing was looked at there."""
+    made = a_series(tmp_path / "ct", **SIZE)
+    pixels = np.zeros(SHAPE, dtype=np.uint8)
+    pixels[1:3, 2:5, 2:5], pixels[4, 7, 8:12] = 1, 2
+    path = made_by_highdicom(tmp_path, made, pixels, "LABELMAP")
+    edited(path, lambda dataset: setattr(dataset, "PixelPaddingValue", 2))
+
+    assert list(masks_of(read_seg(path, made))) == ["s1"]
 
 
 def test_a_described_segment_without_voxels_is_noted(tmp_path):

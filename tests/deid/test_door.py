@@ -130,7 +130,8 @@ def test_a_sequence_that_travelled_as_un_is_cleaned(tmp_path: Path, door: Door):
     dataset = pydicom.dcmread(path)
     inner = b"\x08\x00\x80\x00" + (18).to_bytes(4, "little") + b"Klinikum Musterst."
     item = b"\xfe\xff\x00\xe0" + len(inner).to_bytes(4, "little") + inner
-    dataset.add_new(0x00400260, "UN", item)
+    tag = pydicom.tag.Tag(0x00400260)
+    dataset[tag] = pydicom.dataelem.RawDataElement(tag, "UN", len(item), item, 0, False, True)
     dataset.save_as(path)
 
     value = passed([path], door)[0]
@@ -152,7 +153,7 @@ def test_a_sequence_that_travelled_as_un_is_cleaned(tmp_path: Path, door: Door):
         ({"ConversionType": "SD"}, "converted"),
         ({"Modality": "OT"}, "drawn"),
         ({"PatientID": ""}, "PatientID"),
-        ({"SamplesPerPixel": 3}, "colour"),
+        ({"SamplesPerPixel": 3, "PixelData": bytes(96)}, "colour"),
     ],
 )
 def test_objects_at_risk_wait_in_quarantine(tmp_path: Path, door: Door, changes: dict[str, object], why: str):
@@ -181,7 +182,7 @@ def test_secondary_images_pass_where_the_profile_says_so(tmp_path: Path, door: D
 def test_bad_files_do_not_stop_good_ones(tmp_path: Path, door: Door):
     """Files that are no DICOM, cut or missing get a code; sums agree; the good ones pass."""
     good = a_series(tmp_path / "good", slices=3, rows=4, columns=4).paths
-    cut = truncated(a_file(tmp_path / "cut"))
+    cut = truncated(a_file(tmp_path / "cut"), keep=0.99)
     others = not_dicom(tmp_path / "others")
     paths = [*others, good[0], cut, *good[1:], tmp_path / "absent.dcm"]
 
@@ -194,6 +195,19 @@ def test_bad_files_do_not_stop_good_ones(tmp_path: Path, door: Door):
     assert results[-1].outcome.code == "dicom.unreadable"
     assert len(list(door.out.rglob("*.dcm"))) == 3
     assert len(list(door.quarantine.glob("*.dcm"))) == 1
+
+
+def test_an_image_without_pixels_is_no_image(tmp_path: Path, door: Door):
+    """A file that was cut between two attributes parses well and has lost its image; it does not pass."""
+    path = a_file(tmp_path / "in")
+    dataset = pydicom.dcmread(path)
+    del dataset.PixelData
+    dataset.save_as(path)
+
+    (result,) = deidentify_files([path], door)
+
+    assert result.outcome.code == "dicom.truncated"
+    assert not list(door.out.rglob("*"))
 
 
 def test_an_unexpected_error_publishes_nothing(tmp_path: Path, door: Door, monkeypatch: pytest.MonkeyPatch):

@@ -36,14 +36,10 @@ def test_a_planted_leak_is_caught(tmp_path: Path, door: Door, keyword: str, valu
 def _with(folder: Path, keyword: str, value: str) -> Path:
     path = a_file(folder)
     dataset = pydicom.dcmread(path)
-    vr = "DS" if keyword in ("KVP", "ReconstructionDiameter") else "LO"
-    dataset[keyword] = (
-        pydicom.DataElement(keyword, vr, value, validation_mode=pydicom.config.IGNORE)
-        if vr == "LO"
-        else pydicom.dataelem.RawDataElement(  # fmt: skip
-            pydicom.tag.Tag(keyword), vr, len(value), value.encode() + b" " * (len(value) % 2), 0, False, True
-        )
-    )
+    tag, raw = pydicom.tag.Tag(keyword), value.encode() + b" " * (len(value) % 2)
+    vr = pydicom.datadict.dictionary_VR(tag)
+    # a raw element: pydicom would refuse a name as a number, files do not
+    dataset[tag] = pydicom.dataelem.RawDataElement(tag, vr, len(raw), raw, 0, False, True)
     dataset.save_as(path)
     return path
 

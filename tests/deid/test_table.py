@@ -38,6 +38,8 @@ PLANTED: dict[str, Any] = {
     "US": 7,
 }
 
+ESSENTIAL = frozenset(("PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"))
+
 
 @cache
 def _rows() -> tuple[dict[str, str], ...]:
@@ -87,15 +89,8 @@ def _plant(dataset: Dataset) -> None:
     for row in _rows():
         tag = int(row["id"], 16)
         vr = dictionary_VR(tag)
-        if keyword_for_tag(tag) in (
-            "PatientID",
-            "StudyInstanceUID",
-            "SeriesInstanceUID",
-            "SOPInstanceUID",
-            "PatientName",
-        ):
-            if tag in dataset:
-                continue
+        if keyword_for_tag(tag) in ESSENTIAL and tag in dataset:
+            continue
         is_kept_text = row.get("rtnPatCharsOpt") == "K" and vr == "SH"
         dataset.add_new(tag, vr, [_item()] if vr == "SQ" else "Any" if is_kept_text else PLANTED.get(vr, SECRET))
 

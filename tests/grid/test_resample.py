@@ -85,6 +85,16 @@ def test_beyond_an_image_lies_its_minimum_where_it_is_no_ct():
     assert np.all(resample_image(Volume(values, source, "HU"), far, outside=3.0).array == 3)
 
 
+def test_air_does_not_wrap_around():
+    """Unsigned values cannot hold air; they are padded with the least they can hold."""
+    source = a_grid((4, 4, 4), origin=(0, 0, 0))
+    values = np.full((4, 4, 4), 9, dtype=np.uint16)
+
+    far = resample_image(Volume(values, source, "HU"), a_grid((4, 4, 4), origin=(100, 0, 0)), interpolation="nearest")
+
+    assert set(np.unique(far.array)) == {0}
+
+
 def test_nearest_keeps_values_and_dtype():
     """Nearest neighbour invents no value and keeps whole numbers whole."""
     source = a_grid((10, 10, 10))

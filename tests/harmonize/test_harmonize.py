@@ -62,6 +62,7 @@ def test_a_new_spacing_keeps_the_sphere_and_its_place():
     assert drift["before_ml"] == pytest.approx(before_ml, abs=1e-5)
     assert drift["after_ml"] == pytest.approx(np.count_nonzero(done.label_map.array) * 0.003375, abs=1e-5)
     assert abs(drift["drift_percent"]) < 3
+    assert {type(number) for number in drift.values()} == {int, float}
     assert (drift["value"], drift["components"], drift["vanished"]) == (3, 1, 0)
 
 

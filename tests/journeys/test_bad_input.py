@@ -56,7 +56,7 @@ def walk(folder, *, expect):
         ]
         settings.write_text("\n".join(lines))
         said = racoon("run", a_study(folder, STUDY), "--site", site, "--json")
-    assert said.exit_code == expect, said.err
+    assert said.exit_code == expect, said.err[-1500:] + said.out[-3000:]
     return said.document
 
 
@@ -177,7 +177,9 @@ def test_nothing_that_stood_before_is_lost(folder):
     walk(folder, expect=0)
     root = folder / "site" / "datasets" / "lung"
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    (folder / "labels.json").write_text(json.dumps({**LABELS, "labels": [{**LABELS["labels"][0], "synonyms": []}]}))
+    (folder / "labels.json").write_text(
+        json.dumps({**LABELS, "labels": [{**LABELS["labels"][0], "name": "nodule", "synonyms": []}]})
+    )
 
     walk(folder, expect=8)
 

@@ -20,7 +20,7 @@ from tests.journeys.steps import a_site, a_study, racoon
 pytestmark = pytest.mark.real
 
 LABELS = """{"schema_version": "1.0", "name": "soft tissue sarcoma", "version": "1", "labels": [
-  {"value": 1, "name": "gross_tumor_volume", "codes": [], "synonyms": ["GTV_Mass"], "priority": 1}]}"""
+  {"value": 1, "name": "gross_tumor_volume", "codes": [], "synonyms": ["GTV_Mass_CT", "GTV_Mass_PET", "GTV_Mass_MR_T1"], "priority": 1}]}"""
 STUDY = """
 name = "sarcoma"
 channels = [{ name = "image", min_slices = 3 }]
@@ -42,7 +42,7 @@ def walked(tmp_path_factory):
         assert [outcome.code for outcome in stored if outcome.code] == []
         site = a_site(folder / "site", port=pacs.port)
         said = racoon("run", a_study(folder, STUDY), "--site", site, "--json")
-    assert said.exit_code == 0, said.err
+    assert said.exit_code == 0, said.out[-3000:]
     return site, said.document, len(files)
 
 

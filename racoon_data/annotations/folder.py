@@ -1,0 +1,174 @@
+"""A folder of images and annotations to masks, a table of findings and an account of everything read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from racoon_data.annotations.linking import Link, link
+from racoon_data.annotations.read import read_annotation
+from racoon_data.dicom.series import Sorted
+from racoon_data.dicom.sorting import files_under, sort_files
+from racoon_data.dicom.stacking import geometry_of
+from racoon_data.events import OnEvent, ignore
+from racoon_data.files.atomic import write_json
+from racoon_data.files.findings import finding_row, write_findings
+from racoon_data.files.nifti import write_nifti
+from racoon_data.labels import Annotation, CodedConcept, Finding, Segment
+from racoon_data.outcomes import Outcome, tally
+from racoon_data.runner.run import run_items
+
+SCHEMA_VERSION = "1.0"
+_CODES = ("category", "type", "type_modifier", "region", "region_modifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a folder holds.
+
+    Attributes:
+        folder: The folder.
+        sorted: Series, annotations and files that are neither.
+        links: Annotations with the series they lie on.
+        outcomes: One outcome for each file or annotation that goes no further.
+    """
+
+    folder: Path
+    sorted: Sorted
+    links: tuple[Link, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFolder:
+    """What became of a folder's annotations.
+
+    Attributes:
+        annotations: One JSON-ready account per annotation and series that was read.
+        findings: Rows of reports, in order of report.
+        outcomes: One outcome for every annotation and every file that is no image.
+    """
+
+    annotations: tuple[dict[str, Any], ...]
+    findings: tuple[Finding, ...]
+    outcomes: tuple[Outcome, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the account as a JSON document (``schemas/annotations``)."""
+        counts = tally(self.outcomes)
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "counts": {"done": counts.done, "skipped": counts.skipped, "failed": counts.failed},
+            "annotations": list(self.annotations),
+            "findings": len(self.findings),
+            "outcomes": [outcome.to_json() for outcome in self.outcomes],
+        }
+
+
+def find_annotations(folder: Path) -> Found:
+    """Sort a folder and link its annotations, without reading masks.
+
+    Raises:
+        NothingMatchedError: The folder does not exist.
+    """
+    found = sort_files(files_under(folder), root=folder)
+    links = link(found.series, found.annotations)
+    return Found(folder, found, links.pairs, (*found.outcomes, *links.outcomes))
+
+
+def read_found(found: Found, out: Path, *, on_event: OnEvent = ignore) -> ReadFolder:
+    """Read every linked annotation and write what it says.
+
+    Writes ``masks/<annotation>/<series>/<number>-<name>.nii.gz`` (uint8, on the image grid, one file per
+    segment), ``findings.csv`` and ``annotations.json``.
+
+    Args:
+        found: What ``find_annotations`` found.
+        out: Where to write; made if absent.
+        on_event: Listener, one event of kind ``read`` per annotation.
+
+    Raises:
+        DiskFullError: No space is left; files that exist are whole.
+    """
+    items = [(one.file.ref, one) for one in found.links]
+    work = partial(_read_and_write, folder=found.folder, out=out)
+    results = list(run_items("read", items, work, on_event=on_event))
+    values = [result.value for result in results if result.value is not None]
+    findings = tuple(finding for _, rows in values for finding in rows)
+    outcomes = (*found.outcomes, *(result.outcome for result in results))
+    read = ReadFolder(tuple(account for account, _ in values), findings, outcomes)
+    write_findings(out / "findings.csv", [finding_row(finding) for finding in findings])
+    write_json(out / "annotations.json", read.to_json())
+    return read
+
+
+def _read_and_write(one: Link, *, folder: Path, out: Path) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+    # a report needs no grid, so a gap in its series does not cost its findings
+    gridded = one.series if one.file.modality != "SR" else None
+    annotation = read_annotation(one, geometry_of(gridded) if gridded is not None else None)
+    account = {
+        "file": one.file.path.relative_to(folder).as_posix() if one.file.path != folder else one.file.path.name,
+        "kind": annotation.kind,
+        "study_uid": one.file.ref.study_uid,
+        "sop_uid": one.file.ref.sop_uid,
+        "image_series_uid": one.series.ref.series_uid if one.series is not None else None,
+        "reader": annotation.reader,
+        "findings": len(annotation.findings),
+        "masks": _write_masks(annotation, one, out),
+        "notes": list(annotation.notes),
+    }
+    return account, annotation.findings
+
+
+def _write_masks(annotation: Annotation, one: Link, out: Path) -> list[dict[str, Any]]:
+    masks = []
+    for drawn in annotation.masks:
+        if annotation.geometry is None or one.series is None:
+            continue
+        name = f"{drawn.segment.number:03d}-{_slug(drawn.segment.name) or 'segment'}.nii.gz"
+        series = "-".join(filter(None, (one.series.ref.series_uid, _slug(one.series.part))))
+        path = Path("masks") / one.file.ref.sop_uid / series / name
+        write_nifti(out / path, drawn.mask, annotation.geometry)
+        voxels = int(drawn.mask.sum())
+        ml = round(voxels * annotation.geometry.voxel_ml, 6)
+        masks.append({"file": path.as_posix(), **_described(drawn.segment), "voxels": voxels, "ml": ml})
+    return masks
+
+
+def _slug(text: str) -> str:
+    """Make a name safe as part of a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40]
+
+
+def _described(segment: Segment) -> dict[str, Any]:
+    codes = {name: _coded(getattr(segment, name)) for name in _CODES}
+    return {
+        "number": segment.number,
+        "name": segment.name,
+        **codes,
+        "algorithm": segment.algorithm,
+        "tracking_uid": segment.tracking_uid,
+    }
+
+
+def _coded(concept: CodedConcept | None) -> dict[str, str] | None:
+    if concept is None:
+        return None
+    return {"value": concept.value, "scheme": concept.scheme, "meaning": concept.meaning}
+
+
+def listed(found: Found) -> list[dict[str, Any]]:
+    """List linked annotations as JSON-ready rows, in order of annotation."""
+    return [
+        {
+            "sop_uid": one.file.ref.sop_uid,
+            "kind": one.file.modality,
+            "image_series_uid": one.series.ref.series_uid if one.series is not None else None,
+            "image_modality": one.series.acquisition.modality if one.series is not None else None,
+            "slices": len(one.series.slices) if one.series is not None else None,
+        }
+        for one in found.links
+    ]

@@ -1,0 +1,107 @@
+"""``racoon annotations``: list and read SEG, RTSTRUCT and structured reports of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from racoon_data import console
+from racoon_data.errors import NothingMatchedError
+from racoon_data.outcomes import exit_code_of
+
+if TYPE_CHECKING:
+    from racoon_data.annotations.folder import Found, ReadFolder
+    from racoon_data.outcomes import Outcome
+
+app = typer.Typer(help="List and read SEG, RTSTRUCT and structured reports.", no_args_is_help=True)
+
+_NOTHING = "no annotation here"
+_EXPORTED = "SEG, RTSTRUCT and SR objects are read; other exports need converting first"
+
+
+@app.command(name="list")
+def list_(
+    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show which annotation lies on which series. Example: racoon annotations list dicom/."""
+    from racoon_data.annotations.folder import find_annotations
+
+    found = find_annotations(folder)
+    _show_links(found, as_json=as_json)
+    _end(bool(found.sorted.annotations), found.outcomes)
+
+
+@app.command()
+def read(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Folder of DICOM images and annotations.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for masks, findings.csv and annotations.json.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the links and write nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Write masks on the image grid and a table of findings. Example: racoon annotations read dicom/ masks/."""
+    from racoon_data.annotations.folder import find_annotations, read_found
+
+    found = find_annotations(source)
+    if dry_run or not found.sorted.annotations:
+        _show_links(found, as_json=as_json)
+        _end(bool(found.sorted.annotations), found.outcomes)
+        return
+    with console.progress() as on_event:
+        account = read_found(found, out, on_event=on_event)
+    if as_json:
+        console.document(account.to_json())
+    else:
+        _show_account(account)
+    _end(True, account.outcomes)
+
+
+def _show_links(found: Found, *, as_json: bool) -> None:
+    from racoon_data.annotations.folder import listed
+
+    rows = listed(found)
+    if as_json:
+        console.document({"annotations": rows, "outcomes": [outcome.to_json() for outcome in found.outcomes]})
+        return
+    columns = ("sop_uid", "kind", "image_modality", "slices", "image_series_uid")
+    console.table(columns, [[_cell(row[column]) for column in columns] for row in rows])
+    _show_outcomes(found.outcomes)
+
+
+def _show_account(account: ReadFolder) -> None:
+    rows = [
+        (mask["file"], mask["name"], mask["voxels"], f"{mask['ml']:.2f}")
+        for annotation in account.annotations
+        for mask in annotation["masks"]
+    ]
+    console.table(("mask", "segment", "voxels", "ml"), rows)
+    console.result(f"findings: {len(account.findings)}")
+    for annotation in account.annotations:
+        for note in annotation["notes"]:
+            console.talk(f"note on {annotation['sop_uid']}: {note}")
+    _show_outcomes(account.outcomes)
+
+
+def _show_outcomes(outcomes: Iterable[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.code:
+            console.talk(f"{outcome.status}: {outcome.ref}: {outcome.message} ({outcome.code})")
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _end(has_annotations: bool, outcomes: Iterable[Outcome]) -> None:
+    """Exit with 5 where an item failed, with 8 where there was nothing.
+
+    Raises:
+        NothingMatchedError: The folder holds no annotation.
+    """
+    if code := exit_code_of(outcomes):
+        raise typer.Exit(int(code))
+    if not has_annotations:
+        raise NothingMatchedError(_NOTHING, hint=_EXPORTED)

@@ -1,0 +1,140 @@
+"""``racoon pacs`` on the command line: results on stdout, talk on stderr, documented exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from racoon_data.cli.main import app
+from racoon_data.errors import ExitCode
+from racoon_data.faults import FaultPlan
+from racoon_data.site.paths import create_site
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    """Run ``racoon pacs`` in this process."""
+    return CliRunner().invoke(app, ["pacs", *(str(argument) for argument in arguments)])
+
+
+def a_site(folder, pacs):
+    """A site whose node ``pacs`` is the embedded one."""
+    text = f'[site]\nname = "test"\n[nodes.pacs]\nport = {pacs.port}\nae_title = "PACS"\n'
+    return create_site(folder, text)
+
+
+def test_echo_by_name(pacs, tmp_path):
+    """A node is taken from racoon.toml."""
+    a_site(tmp_path / "site", pacs)
+
+    ended = run("echo", "pacs", "--site", tmp_path / "site", "--json")
+
+    assert ended.exit_code == 0
+    assert json.loads(ended.stdout)["node"]["port"] == pacs.port
+
+
+def test_an_unknown_node_is_a_settings_error(pacs, tmp_path):
+    """The exit code is that of settings, and the known names are listed."""
+    a_site(tmp_path / "site", pacs)
+
+    ended = run("echo", "other", "--site", tmp_path / "site")
+
+    assert ended.exit_code == ExitCode.SETTINGS
+    assert "pacs" in ended.stderr
+
+
+def test_find_writes_json_lines(pacs, archive):
+    """One line per answer, with every attribute asked for."""
+    ended = run("find", "--port", pacs.port, "--level", "series", "--filter", "Modality=CT", "--json")
+
+    rows = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert ended.exit_code == 0
+    assert {row["SeriesInstanceUID"] for row in rows} == {archive.ct.ref.series_uid, archive.ct_thick.ref.series_uid}
+
+
+def test_find_draws_a_table(pacs):
+    """Without ``--json`` the answers stand in columns."""
+    ended = run("find", "--port", pacs.port, "--filter", "PatientID=P2")
+
+    assert ended.exit_code == 0
+    assert "Müller^Jörg" in ended.stdout
+
+
+def test_nothing_found_has_its_own_code(pacs):
+    """A query without a match exits with 8."""
+    assert run("find", "--port", pacs.port, "--filter", "PatientID=nobody").exit_code == ExitCode.NOTHING
+
+
+def test_a_filter_without_a_value_is_explained(pacs):
+    """A filter that is not Keyword=value is a settings error."""
+    assert run("find", "--port", pacs.port, "--filter", "PatientID").exit_code == ExitCode.SETTINGS
+
+
+def test_a_wrong_title_exits_with_the_peer_code(pacs):
+    """A refused association exits with 4 and says what helps."""
+    ended = run("echo", "--port", pacs.port, "--ae-title", "OTHER")
+
+    assert ended.exit_code == ExitCode.PEER
+    assert "what helps" in ended.stderr
+
+
+def test_pull_into_a_site(pacs, archive, tmp_path):
+    """Files lie in the spool, the ledger beside it, and a second pull is complete at once."""
+    site = a_site(tmp_path / "site", pacs)
+    arguments = ("pull", "pacs", "--site", site.root, "--filter", "PatientID=P1", "--json")
+
+    first, second = run(*arguments), run(*arguments)
+
+    expected = [{"study": archive.study.study_uid, "verdict": "complete", "expected": 10, "arrived": 10}]
+    assert json.loads(first.stdout) == json.loads(second.stdout) == expected
+    assert len(list(site.spool.rglob("*.dcm"))) == 10
+    assert site.ledger.is_file()
+
+
+def test_pull_dry_run_transfers_nothing(pacs, tmp_path):
+    """The plan is shown and no file is written."""
+    ended = run("pull", "--port", pacs.port, "--out", tmp_path / "out", "--dry-run", "--json")
+
+    assert [row["NumberOfStudyRelatedInstances"] for row in json.loads(ended.stdout)] == ["10", "3"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_partial_pull_exits_with_5(pacs, tmp_path):
+    """An incomplete study is reported and makes the command end with 5."""
+    pacs.faults = FaultPlan(die_after=1)
+
+    ended = run("pull", "--port", pacs.port, "--out", tmp_path / "out", "--filter", "PatientID=P1", "--json")
+
+    assert ended.exit_code == ExitCode.PARTIAL
+    assert json.loads(ended.stdout)[0]["verdict"] == "partial"
+
+
+def test_push_reports_each_file(pacs, archive, tmp_path):
+    """A strange file is skipped, the rest is sent."""
+    ended = run("push", "pacs", archive.folder / "mr", "--port", pacs.port, "--json")
+    planned = run("push", "pacs", archive.folder / "mr", "--port", pacs.port, "--json", "--dry-run")
+
+    assert [row["status"] for row in json.loads(ended.stdout)] == ["done"] * 3
+    assert len(json.loads(planned.stdout)) == 3
+
+
+def test_serve_prints_its_address_and_stops_on_a_signal(archive):
+    """The first line names the port; SIGTERM ends it with code 0."""
+    command = [sys.executable, "-m", "racoon_data", "pacs", "serve", str(archive.folder), "--port", "0", "--json"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        address = json.loads(process.stdout.readline())
+        answer = run("echo", "--port", address["port"])
+        os.kill(process.pid, signal.SIGTERM)
+        code = process.wait(timeout=15)
+    finally:
+        process.kill()
+        process.communicate()
+
+    assert (address["host"], answer.exit_code, code) == ("127.0.0.1", 0, 0)
