@@ -41,8 +41,8 @@ def _title(schema: dict[str, Any]) -> str:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="Name of the schema.")], as_json: AsJson = True) -> None:
-    """Print a schema. Example: racoon schema show dataset-manifest."""
+def show(name: Annotated[str, typer.Argument(help="Name of the schema.")], as_json: AsJson = False) -> None:
+    """Print a schema, which is JSON either way. Example: racoon schema show dataset-manifest."""
     console.document(schemas.load(name))
 
 

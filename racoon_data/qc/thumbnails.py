@@ -97,7 +97,7 @@ def thumbnails(
     return (
         _draw("axial", f"slice {k + 1} of {grid.shape[2]}", axial),
         _draw("coronal", f"slice {j + 1} of {grid.shape[1]}", coronal),
-        _draw("overview", "mean projection", _Plane(_grey(mean, *_spread(mean)), shadows, front)),
+        _draw("overview", "projection", _Plane(_grey(mean, *_spread(mean)), shadows, front)),
     )
 
 

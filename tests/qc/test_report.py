@@ -118,7 +118,7 @@ def test_numbers_and_reasons_are_told(page):
 
 
 def test_same_dataset_same_page(tmp_path):
-    """Two reports of one dataset agree in every byte, whatever the number of workers."""
+    """Two reports of one dataset agree in every byte."""
     a_dataset(tmp_path)
 
     first = write_report(tmp_path).read_bytes()
