@@ -7,9 +7,10 @@ import pytest
 from racoon_data import schemas
 from racoon_data.errors import SettingsError
 from racoon_train.cli import pairs
-from racoon_train.evaluation.compare import Comparison, judge_dataset, summary
+from racoon_train.evaluation.compare import Comparison, summary
+from racoon_train.evaluation.judging import TestSet, judge_dataset
 from racoon_train.evaluation.report import losing, print_tables, verdict, write_page
-from racoon_train.study import TestSet, pooled_model, run_study
+from racoon_train.study import pooled_model, run_study
 from tests.train.makers import a_dataset, a_job
 
 
