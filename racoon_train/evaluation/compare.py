@@ -113,7 +113,7 @@ def _document(
     models: Mapping[str, Path],
     scores: Mapping[str, Mapping[str, Sequence[CaseScore]]],
 ) -> dict[str, Any]:
-    names = list(scores[test_sets[0].name])
+    names = sorted(scores[test_sets[0].name], key=lambda name: _ORDER.index(name.partition("@")[0]))
     cells = [_cell(model, each, scores[each.name][model]) for model in names for each in test_sets]
     return {
         "schema_version": "1.0",
@@ -177,6 +177,7 @@ def summary(cells: Sequence[Mapping[str, Any]], test_sets: Sequence[TestSet]) ->
     ]
 
 
+_ORDER = ("local", ENSEMBLE, "federated", "pooled")
 _PLACES = ("own", "elsewhere", "external")
 
 

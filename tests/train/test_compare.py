@@ -116,7 +116,7 @@ def test_losing_places_are_named():
     document = json.loads((schemas.folder() / "examples" / "comparison.json").read_text())
     schemas.validate("comparison", document)
 
-    assert list(losing(document)) == ["lesion at a (0.500, local@a 0.700)"]
+    assert list(losing(document)) == ["lesion at a (0.500; local@a 0.700)"]
     assert "lost in 1 place" in verdict(document)[-1]
 
 
