@@ -103,7 +103,7 @@ def evaluate(
     """Judge a model on a dataset. Example: racoon train evaluate fed/model.safetensors datasets/lung --json."""
     import tempfile
 
-    from racoon_train.evaluation.compare import judge_dataset
+    from racoon_train.evaluation.judging import judge_dataset
     from racoon_train.evaluation.report import figure_of
 
     if split not in ("test", "all"):

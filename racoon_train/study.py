@@ -14,8 +14,8 @@ from racoon_train.baselines.local import train_each
 from racoon_train.baselines.pooled import train_pooled
 from racoon_train.data.cache import build_cache
 from racoon_train.data.dataset import open_dataset
-from racoon_train.evaluation.compare import Comparison, TestSet, compare
-from racoon_train.evaluation.curves import curves
+from racoon_train.evaluation.compare import Comparison, compare
+from racoon_train.evaluation.judging import LOCAL_PREFIX, TestSet
 from racoon_train.evaluation.report import write_page
 from racoon_train.federated.contract import SiteClient, check_fit, join
 from racoon_train.federated.job import Job
@@ -42,7 +42,7 @@ def run_study(
         external: Datasets no site trains on, by name.
         out: Folder for models, logs and account.
         aggregator: Plug-in of ``racoon.aggregators``.
-        on_event: Listener (kinds ``federate``, ``train-local``, ``compare``, ``curves``).
+        on_event: Listener (kinds ``federate``, ``train-local``, ``compare``).
 
     Raises:
         FederationError: Training or judging failed.
@@ -70,16 +70,9 @@ def finish_study(
     sites = join_all(job, datasets, out)
     workers = min(os.cpu_count() or 1, len(sites))
     local = train_each(sites, out / "local", workers=workers, on_event=on_event)
-    models = {**{f"local@{alias}": path for alias, path in local.items()}, "federated": federated}
-    own = own_tests(sites)
-    everything = [*own, *external_sets(job, external, out)]
-    names = tuple(f"local@{alias}" for alias in local)
-    comparison = compare(job, everything, models, ensemble_of=names, workers=workers, on_event=on_event)
-    arms = {
-        "federated": {site.alias: federated.parent for site in sites},
-        "local": {alias: path.parent for alias, path in local.items()},
-    }
-    comparison.document["curves"] = curves(own, arms, workers=workers, on_event=on_event)
+    models = {**{LOCAL_PREFIX + alias: path for alias, path in local.items()}, "federated": federated}
+    everything = [*own_tests(sites), *external_sets(job, external, out)]
+    comparison = compare(job, everything, models, workers=workers, on_event=on_event)
     return publish(comparison, out, federated=federated.parent)
 
 

@@ -8,21 +8,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
 from racoon_data import schemas
-from racoon_data.errors import DatasetError, FederationError
+from racoon_data.errors import FederationError
 from racoon_data.events import OnEvent, ignore
-from racoon_data.outcomes import Status
 from racoon_data.refs import FileRef
 from racoon_data.runner.run import run_items
 from racoon_train import engine
-from racoon_train.baselines.ensemble import mean_softmax
-from racoon_train.checkpoints import Model, load_model
-from racoon_train.data.cache import CachedCase, build_cache, open_cache
-from racoon_train.data.dataset import open_dataset
-from racoon_train.evaluation.metrics import CaseScore, mean_dice, merge_unlearned, score
-from racoon_train.federated.contract import check_fit
+from racoon_train.checkpoints import load_model
+from racoon_train.evaluation.judging import ENSEMBLE, LOCAL_PREFIX, TestSet, judge, mean_of, trace
+from racoon_train.evaluation.metrics import CaseScore, mean_dice
 from racoon_train.federated.job import Job
 
 POLICY = (
@@ -30,40 +24,6 @@ POLICY = (
     "invented lesion counts 0. A class that was not annotated in a dataset is n/a there. A model predicts only "
     "classes that were annotated where it was trained; the others count as missed."
 )
-ENSEMBLE = "ensemble"
-
-
-@dataclass(frozen=True, slots=True)
-class TestSet:
-    """Cases to be judged on.
-
-    Attributes:
-        name: Site alias or name of an external dataset.
-        role: ``site`` (its test split) or ``external`` (all its cases; no model saw them).
-        sha256: Dataset hash, which names the cache.
-        cache: Folder of decoded cases.
-        annotated: Class names annotated there.
-        site: For tests on its own data: the alias.
-    """
-
-    __test__ = False
-
-    name: str
-    role: str
-    sha256: str
-    cache: Path
-    annotated: tuple[str, ...]
-
-    def cases(self) -> tuple[CachedCase, ...]:
-        """Load the cases.
-
-        Raises:
-            DatasetError: There is no case to judge on.
-        """
-        cases = open_cache(self.sha256, self.cache).load("test" if self.role == "site" else "all")
-        if not cases:
-            raise DatasetError("there is no test case", ref=self.name, hint="raise the test fraction or add cases")
-        return cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +49,14 @@ class Comparison:
         raise KeyError((model, dataset))
 
 
+_Answer = tuple[dict[str, tuple[CaseScore, ...]], list[dict[str, Any]]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
     test_set: TestSet
     models: tuple[tuple[str, Path], ...]
-    ensemble_of: tuple[str, ...]
+    folders: tuple[tuple[str, Path], ...]
 
 
 def compare(
@@ -101,57 +64,47 @@ def compare(
     test_sets: Sequence[TestSet],
     models: Mapping[str, Path],
     *,
-    ensemble_of: Sequence[str] = (),
+    curves: bool = True,
     workers: int = 1,
     on_event: OnEvent = ignore,
 ) -> Comparison:
-    """Judge every model on every test set.
+    """Judge every model on every test set, and the local models' ensemble too.
 
     Args:
         job: The job they were trained by.
         test_sets: Sites' test splits and external datasets.
-        models: Weights file by name; a local model is named ``local@ALIAS``.
-        ensemble_of: Names of the models whose mean softmax is the ensemble; none for no ensemble.
+        models: Weights file by name: ``federated``, ``pooled``, ``local@ALIAS``.
+        curves: Also judge the weights of every round, at the sites.
         workers: Processes at a time.
         on_event: Listener (kind ``compare``).
 
     Raises:
         FederationError: A test set could not be judged.
     """
-    named = tuple(models.items())
-    items = [(FileRef(each.name), _Question(each, named, tuple(ensemble_of))) for each in test_sets]
-    results = list(run_items("compare", items, _answer, workers=workers, on_event=on_event))
-    for result in results:
-        if result.outcome.status is not Status.DONE:
+    questions = [_Question(each, tuple(models.items()), _folders(each, models) if curves else ()) for each in test_sets]
+    items = [(FileRef(question.test_set.name), question) for question in questions]
+    answers = {}
+    for result in run_items("compare", items, _answer, workers=workers, on_event=on_event):
+        if result.value is None:
             raise FederationError(f"{result.outcome.ref}: {result.outcome.message}", hint=result.outcome.hint)
-    scores = {each.name: result.value or {} for each, result in zip(test_sets, results, strict=True)}
-    document = _document(job, test_sets, models, scores)
+        answers[str(result.outcome.ref).removeprefix("file ")] = result.value
+    document = _document(job, test_sets, models, {name: scores for name, (scores, _) in answers.items()})
+    document["curves"] = [point for _, points in answers.values() for point in points]
     schemas.validate("comparison", document)
     return Comparison(document)
 
 
-def judge(
-    test_set: TestSet, models: Mapping[str, Model], *, ensemble_of: Sequence[str] = ()
-) -> dict[str, tuple[CaseScore, ...]]:
-    """Score models, and their ensemble, on one test set: case scores by model name."""
-    networks = {name: model.network().to(engine.device()) for name, model in models.items()}
-    found: dict[str, list[CaseScore]] = {}
-    for case in test_set.cases():
-        softmax = {name: engine.predict(networks[name], case.image, model.job) for name, model in models.items()}
-        verdicts = {name: merge_unlearned(softmax[name], model.learned_numbers) for name, model in models.items()}
-        if ensemble_of:
-            verdicts[ENSEMBLE] = mean_softmax([(softmax[name], models[name].learned_numbers) for name in ensemble_of])
-        for name, verdict in verdicts.items():
-            predicted = verdict.argmax(axis=0).astype(np.uint8)
-            job = models[next(iter(models))].job
-            found.setdefault(name, []).append(score(predicted, case, job, annotated=test_set.annotated))
-    return {name: tuple(scores) for name, scores in found.items()}
+def _folders(test_set: TestSet, models: Mapping[str, Path]) -> tuple[tuple[str, Path], ...]:
+    if test_set.role != "site":
+        return ()
+    arms = {"federated": models.get("federated"), "local": models.get(LOCAL_PREFIX + test_set.name)}
+    return tuple((arm, path.parent) for arm, path in arms.items() if path is not None)
 
 
-def _answer(question: _Question) -> dict[str, tuple[CaseScore, ...]]:
+def _answer(question: _Question) -> _Answer:
     engine.be_a_good_neighbour()
-    models = {name: load_model(path) for name, path in question.models}
-    return judge(question.test_set, models, ensemble_of=question.ensemble_of)
+    scores = judge(question.test_set, {name: load_model(path) for name, path in question.models})
+    return scores, trace(question.test_set, dict(question.folders))
 
 
 def _document(
@@ -160,7 +113,7 @@ def _document(
     models: Mapping[str, Path],
     scores: Mapping[str, Mapping[str, Sequence[CaseScore]]],
 ) -> dict[str, Any]:
-    names = list(scores[test_sets[0].name])
+    names = sorted(scores[test_sets[0].name], key=lambda name: _ORDER.index(name.partition("@")[0]))
     cells = [_cell(model, each, scores[each.name][model]) for model in names for each in test_sets]
     return {
         "schema_version": "1.0",
@@ -201,8 +154,7 @@ def _cell(model: str, test_set: TestSet, scores: Sequence[CaseScore]) -> dict[st
         }
         for name, value in means.items()
     }
-    counted = [value for value in means.values() if value is not None]
-    return {"model": model, "dataset": test_set.name, "classes": classes, "mean": fmean(counted) if counted else None}
+    return {"model": model, "dataset": test_set.name, "classes": classes, "mean": mean_of(means)}
 
 
 def summary(cells: Sequence[Mapping[str, Any]], test_sets: Sequence[TestSet]) -> list[dict[str, Any]]:
@@ -225,6 +177,7 @@ def summary(cells: Sequence[Mapping[str, Any]], test_sets: Sequence[TestSet]) ->
     ]
 
 
+_ORDER = ("local", ENSEMBLE, "federated", "pooled")
 _PLACES = ("own", "elsewhere", "external")
 
 
@@ -237,40 +190,13 @@ def _duels(
         own = scores[each.name]
         if "federated" not in own:
             continue
-        rivals = [name for name in own if name in (f"local@{each.name}", ENSEMBLE, "pooled")]
+        rivals = [name for name in own if name in (LOCAL_PREFIX + each.name, ENSEMBLE, "pooled")]
         for rival in rivals:
             gaps = [
                 mine - theirs
                 for a, b in zip(own["federated"], own[rival], strict=True)
-                if (mine := _case_mean(a)) is not None and (theirs := _case_mean(b)) is not None
+                if (mine := mean_of(a)) is not None and (theirs := mean_of(b)) is not None
             ]
             counts = {"better": sum(gap > 0 for gap in gaps), "worse": sum(gap < 0 for gap in gaps)}
             duels.append({"dataset": each.name, "rival": rival, **counts, "equal": len(gaps) - sum(counts.values())})
     return duels
-
-
-def _case_mean(entry: CaseScore) -> float | None:
-    counted = [value for value in entry.values() if value is not None]
-    return fmean(counted) if counted else None
-
-
-def judge_dataset(model: Path, root: Path, *, split: str, cache: Path) -> dict[str, float | None]:
-    """Score one model on one dataset folder: mean Dice by class.
-
-    Args:
-        model: Weights file with its card beside it.
-        root: Dataset folder; it is verified first.
-        split: ``test`` or ``all``.
-        cache: Folder for decoded cases.
-
-    Raises:
-        DatasetError: The dataset cannot be used or the split is empty.
-        JobMismatchError: The dataset speaks another label language than the model.
-    """
-    opened, dataset = load_model(model), open_dataset(root)
-    check_fit(dataset, opened.job)
-    build_cache(dataset, cache)
-    annotated = tuple(name for name in opened.job.class_names if name in dataset.annotated)
-    role = "external" if split == "all" else "site"
-    test_set = TestSet(dataset.name, role, dataset.sha256, cache, annotated)
-    return mean_dice(judge(test_set, {"it": opened})["it"])

@@ -62,16 +62,18 @@ def verdict(document: Mapping[str, Any]) -> list[str]:
 
 
 def losing(document: Mapping[str, Any]) -> Iterator[str]:
-    """Name every dataset and class where another arm's model beats the federated one."""
+    """Name every dataset and class where the ensemble or the site's own model beats the federated one.
+
+    What differs only beyond the third decimal is a draw.
+    """
     for number, dataset in enumerate(document["datasets"]):
-        rivals = ("ensemble", f"local@{dataset['name']}")
         for label in document["classes"]:
             row = {model: values[number] for model, values in matrix(document, label)}
+            rivals = ("ensemble", f"local@{dataset['name']}", "pooled")
+            best = max(((value, name) for name in rivals if (value := row.get(name)) is not None), default=None)
             own = row.get("federated")
-            for rival in rivals:
-                theirs = row.get(rival)
-                if own is not None and theirs is not None and theirs > own:
-                    yield f"{label} at {dataset['name']} ({own:.3f}, {rival} {theirs:.3f})"
+            if own is not None and best is not None and round(best[0], 3) > round(own, 3):
+                yield f"{label} at {dataset['name']} ({own:.3f}; {best[1]} {best[0]:.3f})"
 
 
 def write_page(comparison: Comparison, path: Path) -> None:
@@ -108,8 +110,9 @@ def write_page(comparison: Comparison, path: Path) -> None:
 
 
 def best_of(rows: Sequence[tuple[str, Sequence[float | None]]], column: int) -> float | None:
-    """Give the largest value of a column."""
-    return max((value for _, values in rows if (value := values[column]) is not None), default=None)
+    """Give the largest value of a column; ``None`` where all are alike, so nothing stands out."""
+    values = {round(value, 3) for _, row in rows if (value := row[column]) is not None}
+    return max(values) if len(values) > 1 else None
 
 
 def arm_classes(document: Mapping[str, Any]) -> dict[str, list[float | None]]:

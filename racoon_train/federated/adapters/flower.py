@@ -11,12 +11,13 @@ from typing import Any
 from racoon_data.errors import FederationError, MissingExtraError
 from racoon_data.events import Event, OnEvent
 from racoon_data.files.atomic import write_json, write_text
-from racoon_train.checkpoints import load_weights
+from racoon_train.checkpoints import load_weights, save_weights
 from racoon_train.federated.adapters.certificates import Certificates, make_certificates
 from racoon_train.federated.adapters.flower_processes import Daemons, daemons, free_ports, wait_for_port
 from racoon_train.federated.contract import SiteClient, join
 from racoon_train.federated.job import Job, job_from
 from racoon_train.federated.rounds import finish, read_rounds
+from racoon_train.networks import initial_weights
 
 _START_S = 60.0
 _POLL_S = 0.3
@@ -99,6 +100,7 @@ def _start(running: Daemons, sites: Sequence[SiteClient], out: Path) -> None:
         _CONNECTION.format(port=port, authority=json.dumps(str(certificates.authority))),
     )
     running.start("superlink", _superlink(port, certificates), _server_variables(out, len(sites)))
+    save_weights(out / "initial.safetensors", initial_weights(sites[0].job))
     wait_for_port(port, timeout_s=_START_S, running=running)
     for site, node_port in zip(sites, node_ports, strict=True):
         paper = out / "sites" / f"{site.alias}.json"

@@ -23,7 +23,7 @@ app = ClientApp()
 @app.train()
 def train(message: Message, context: Context) -> Message:
     """Train one round; what fails leaves the site as a code and nothing else."""
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig(level=logging.WARNING)
     paper = Path(os.environ[SITE_VARIABLE])
     answer = scrubbed(lambda: _train(paper, message, context))
     if isinstance(answer, str):

@@ -15,13 +15,13 @@ from flwr.serverapp.strategy import FedAvg
 
 from racoon_data.errors import FederationError, PayloadError, SiteLostError
 from racoon_data.files.atomic import write_json
-from racoon_train.checkpoints import save_weights
+from racoon_train.checkpoints import load_weights, save_weights
 from racoon_train.federated.contract import scrubbed
 from racoon_train.federated.guards import check_update
 from racoon_train.federated.job import Job, load_job
 from racoon_train.federated.rounds import RoundLog, round_file
 from racoon_train.federated.update import Update, cast_like
-from racoon_train.networks import Weights, initial_weights
+from racoon_train.networks import Weights
 
 SERVER_VARIABLE = "RACOON_FEDERATION_OUT"
 SITES_VARIABLE = "RACOON_FEDERATION_SITES"
@@ -33,7 +33,7 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run every round and leave ``server.json``: how it ended, as a code."""
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig(level=logging.WARNING)
     out = Path(os.environ[SERVER_VARIABLE])
     answer = scrubbed(lambda: _serve(grid, out, sites=int(os.environ[SITES_VARIABLE])))
     write_json(out / "server.json", {"ended": answer or "done"})
@@ -43,7 +43,7 @@ def _serve(grid: Grid, out: Path, *, sites: int) -> str:
     job = load_job(out / "job.json")
     quorum = job.quorum_of(sites)
     _wait_for_sites(grid, sites, quorum=quorum, timeout_s=job.rules.join_timeout_s)
-    initial = initial_weights(job)
+    initial = load_weights(out / "initial.safetensors")  # made by the coordinator: no torch is needed here
     strategy = GuardedFedAvg(job, initial, out, quorum=quorum)
     result = strategy.start(
         grid=PromptGrid(grid),
