@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
+
 from racoon_data.errors import RacoonError, StorageError, UnreadableError
 from racoon_data.files.atomic import sha256_of, write_bytes
 from racoon_data.pacs.part10 import dataset_bytes, file_head, identity_of, read_file_head
@@ -18,6 +20,8 @@ from racoon_data.pacs.uids import instance_path
 from racoon_data.refs import InstanceRef
 from racoon_data.site.ledger import InstanceState, Ledger
 
+GET_MODEL = StudyRootQueryRetrieveInformationModelGet
+GET_MESSAGE_ID = 1
 logger = logging.getLogger(__name__)
 
 
@@ -80,7 +84,11 @@ class Receiver:
         self.heard_at = time.monotonic()
 
     def on_store(self, event: Any) -> int:
-        """Answer a C-STORE request of pynetdicom with a status."""
+        """Answer a C-STORE request of pynetdicom with a status.
+
+        When the disk is full the peer is asked to stop (C-CANCEL); whatever it sends nonetheless is
+        answered "out of resources" without another write.
+        """
         request = event.request
         arrival = Arrival(
             str(request.AffectedSOPClassUID),
@@ -88,10 +96,10 @@ class Receiver:
             str(event.context.transfer_syntax),
             event.encoded_dataset(include_meta=False),
         )
+        was_well = self.error is None
         status = self.take(arrival)
-        if self.error is not None:
-            event.assoc.abort(block=False)
-            event.assoc.dimse.msg_queue.put((None, None))  # ends our own wait for the next message at once
+        if was_well and self.error is not None:
+            event.assoc.send_c_cancel(GET_MESSAGE_ID, query_model=GET_MODEL)
         return status
 
     def take(self, arrival: Arrival) -> int:

@@ -13,10 +13,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import (
-    StudyRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelGet,
-)
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
 
 from racoon_data.errors import PacsError, PacsRefusedError, about
 from racoon_data.events import Event, OnEvent, ignore
@@ -25,14 +22,13 @@ from racoon_data.pacs.attributes import flat_dataset, text_of
 from racoon_data.pacs.contexts import classes_for, retrieve_contexts, storage_roles
 from racoon_data.pacs.find import answers, query_dataset
 from racoon_data.pacs.peer import PacsNode
-from racoon_data.pacs.receiving import Receiver, adopt
+from racoon_data.pacs.receiving import GET_MESSAGE_ID, GET_MODEL, Receiver, adopt
 from racoon_data.pacs.statuses import IS_PENDING, SUCCESS
 from racoon_data.refs import InstanceRef, Query, StudyRef
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
 
 logger = logging.getLogger(__name__)
 
-_GET = StudyRootQueryRetrieveInformationModelGet
 _FIND = StudyRootQueryRetrieveInformationModelFind
 _UIDS_PER_REQUEST = 100
 _DUE = frozenset({InstanceState.WANTED, InstanceState.FAILED})
@@ -177,11 +173,11 @@ def _get(node: PacsNode, expected: Expectation, missing: Sequence[InstanceRef], 
     A lost connection ends the attempt, a full disk ends the retrieval.
     """
     classes = classes_for(expected.sop_classes, expected.modalities)
-    contexts, roles = retrieve_contexts(_GET, classes), storage_roles(classes)
+    contexts, roles = retrieve_contexts(GET_MODEL, classes), storage_roles(classes)
     handlers = [(evt.EVT_C_STORE, receiver.on_store)]
     reason = "the PACS did not send it"
     with associated(node, contexts, roles=roles, handlers=handlers) as association:
-        if not any(context.abstract_syntax == _GET for context in association.accepted_contexts):
+        if not any(context.abstract_syntax == GET_MODEL for context in association.accepted_contexts):
             hint = "the PACS allows only C-MOVE, or our AE title has no retrieve rights"
             raise PacsRefusedError("the peer offers no retrieval by C-GET", ref=node, hint=hint)
         try:
@@ -217,7 +213,7 @@ def _requests(expected: Expectation, missing: Sequence[InstanceRef]) -> Iterator
 def _get_one(node: PacsNode, association: Association, identifier: Dataset, receiver: Receiver) -> str:
     """Send one C-GET and wait for its end; give the status as a reason where it is no success."""
     receiver.heard_at = time.monotonic()
-    for status, _ in association.send_c_get(identifier, _GET):
+    for status, _ in association.send_c_get(identifier, GET_MODEL, msg_id=GET_MESSAGE_ID):
         code = status.get("Status")
         if code is None:
             raise lost(node, association, "C-GET", time.monotonic() - receiver.heard_at)
