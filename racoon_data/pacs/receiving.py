@@ -51,7 +51,6 @@ class Receiver:
 
     Attributes:
         error: The storage error that ended the retrieval, if one did.
-        refused: Instances refused.
         heard_at: When the peer was last heard (monotonic seconds).
     """
 
@@ -80,7 +79,6 @@ class Receiver:
         self._ledger = ledger
         self._on_arrival = on_arrival
         self.error: StorageError | None = None
-        self.refused = 0
         self.heard_at = time.monotonic()
 
     def on_store(self, event: Any) -> int:
@@ -124,7 +122,6 @@ class Receiver:
     def _take(self, arrival: Arrival) -> int:
         if self._wanted and arrival.sop_uid not in self._wanted:
             logger.warning("refused instance %s: it was not asked for", arrival.sop_uid[:64])
-            self.refused += 1
             return NOT_AUTHORISED
         try:
             identity = identity_of(arrival.encoded, arrival.transfer_syntax)
@@ -155,9 +152,8 @@ class Receiver:
         return SUCCESS
 
     def _refuse(self, sop_uid: str, reason: str, state: InstanceState = InstanceState.REFUSED) -> None:
-        self.refused += 1
         if sop_uid in self._wanted:
-            self._ledger.failed(sop_uid, state, reason)
+            self._ledger.failed(self._wanted[sop_uid], state, reason)
         logger.warning("instance %s %s: %s", sop_uid[:64], state, reason)
 
 
@@ -175,7 +171,7 @@ def adopt(spool: Path, ledger: Ledger, refs: tuple[InstanceRef, ...]) -> None:
         is_there = path.is_file() and path.stat().st_size > 0
         if row.state is InstanceState.ARRIVED:
             if not is_there or path.stat().st_size != row.size or row.path != path.resolve():
-                ledger.failed(ref.sop_uid, InstanceState.WANTED, "the file is gone or was changed")
+                ledger.failed(ref, InstanceState.WANTED, "the file is gone or was changed")
                 path.unlink(missing_ok=True)
         elif is_there:
             if _is_instance(path, ref):

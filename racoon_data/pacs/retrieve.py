@@ -39,12 +39,14 @@ class Expectation:
     """What a PACS says a study holds.
 
     Attributes:
+        node: Name of the PACS.
         ref: The study.
         instances: Every instance it lists, in order.
         sop_classes: Their SOP classes, as far as it tells.
         modalities: The modalities of the series.
     """
 
+    node: str
     ref: StudyRef
     instances: tuple[InstanceRef, ...]
     sop_classes: tuple[str, ...]
@@ -109,7 +111,7 @@ def expectation(node: PacsNode, study: StudyRef) -> Expectation:
                 if sop_uid:
                     refs[InstanceRef(study.study_uid, uid, sop_uid)] = text_of(answer, "SOPClassUID")
     classes = tuple(sorted(set(refs.values())))
-    return Expectation(study, tuple(sorted(refs)), classes, tuple(sorted({word for _, word in series})))
+    return Expectation(node.name, study, tuple(sorted(refs)), classes, tuple(sorted({word for _, word in series})))
 
 
 def _ask(node: PacsNode, association: Association, level: str, **keys: str) -> Iterator[Dataset]:
@@ -153,16 +155,18 @@ def _note_absent(ledger: Ledger, refs: Sequence[InstanceRef], reason: str) -> No
     wanted = {row.ref for row in ledger.instances(refs[0].study_uid) if row.state in _DUE} if refs else set()
     for ref in refs:
         if ref in wanted:
-            ledger.failed(ref.sop_uid, InstanceState.FAILED, reason)
+            ledger.failed(ref, InstanceState.FAILED, reason)
 
 
 def _verdict(ledger: Ledger, expected: Expectation) -> StudyVerdict:
-    rows = [row for row in ledger.instances(expected.ref.study_uid) if row.state is InstanceState.ARRIVED]
+    """Measure a study against what this PACS lists and what another one listed and still owes."""
+    rows = ledger.instances(expected.ref.study_uid)
+    here = {row.ref for row in rows if row.state is InstanceState.ARRIVED}
     if not expected.instances:
-        return StudyVerdict(expected.ref, Verdict.UNKNOWN_EXPECTED if rows else Verdict.EMPTY, 0, len(rows))
-    listed = frozenset(expected.instances)
-    arrived = sum(row.ref in listed for row in rows)
-    count = len(expected.instances)
+        return StudyVerdict(expected.ref, Verdict.UNKNOWN_EXPECTED if here else Verdict.EMPTY, 0, len(here))
+    owed_elsewhere = {row.ref for row in rows if row.node not in ("", expected.node)} - here
+    count = len(owed_elsewhere.union(expected.instances))
+    arrived = len(here.intersection(expected.instances))
     verdict = Verdict.COMPLETE if arrived == count else Verdict.PARTIAL if arrived else Verdict.EMPTY
     return StudyVerdict(expected.ref, verdict, count, arrived)
 

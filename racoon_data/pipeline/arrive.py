@@ -17,7 +17,7 @@ from racoon_data.pacs.retrieve import retrieve
 from racoon_data.pipeline.plan import Plan
 from racoon_data.refs import FileRef, InstanceRef, Ref, SeriesRef, StudyRef
 from racoon_data.site.audit import AuditLog
-from racoon_data.site.ledger import Ledger, StudyVerdict, Verdict
+from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event
 
 
 def _spooled(ledger: Ledger, study: StudyRef) -> Iterable[tuple[InstanceRef, Path]]:
-    return ((row.ref, row.path) for row in ledger.instances(study.study_uid) if row.path is not None)
+    rows = ledger.instances(study.study_uid)
+    return ((row.ref, row.path) for row in rows if row.path is not None and row.state is InstanceState.ARRIVED)
 
 
 def _behind_the_door(ref: Ref, pseudonymizer: Pseudonymizer) -> Ref:
@@ -120,7 +121,7 @@ def _never_arrived(ledger: Ledger, torn: Iterable[StudyVerdict], pseudonymizer: 
     for verdict in torn:
         for row in ledger.instances(verdict.ref.study_uid):
             ref = _behind_the_door(row.ref, pseudonymizer)
-            if row.path is None:
+            if row.state is not InstanceState.ARRIVED:
                 yield Outcome(ref, "retrieve", Status.FAILED, PacsPartialError.code, "expected and not received")
             else:
                 message = "waits in the spool for the rest of its study"

@@ -18,11 +18,11 @@ VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS instances (
-    sop_uid TEXT PRIMARY KEY, study_uid TEXT NOT NULL, series_uid TEXT NOT NULL, node TEXT NOT NULL,
+    study_uid TEXT NOT NULL, series_uid TEXT NOT NULL, sop_uid TEXT NOT NULL, node TEXT NOT NULL DEFAULT '',
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
-    path TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL DEFAULT 0, sha256 TEXT NOT NULL DEFAULT ''
+    path TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL DEFAULT 0, sha256 TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (study_uid, series_uid, sop_uid)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS instances_by_study ON instances (study_uid, state);
 CREATE TABLE IF NOT EXISTS verdicts (
     study_uid TEXT PRIMARY KEY, verdict TEXT NOT NULL, expected INTEGER NOT NULL, arrived INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -149,10 +149,10 @@ class Ledger:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
                 self._db.rollback()
                 raise
-            self._db.execute("COMMIT")
 
     def expect(self, node: str, refs: Iterable[InstanceRef]) -> None:
         """Note instances that are to arrive; those already known keep their state.
@@ -161,11 +161,11 @@ class Ledger:
             node: Name of the PACS that lists them.
             refs: The instances.
         """
-        rows = [(ref.sop_uid, ref.study_uid, ref.series_uid, node, InstanceState.WANTED) for ref in refs]
+        rows = [(ref.study_uid, ref.series_uid, ref.sop_uid, node, InstanceState.WANTED) for ref in refs]
         with self._transaction() as db:
             db.executemany(
-                "INSERT INTO instances (sop_uid, study_uid, series_uid, node, state) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (sop_uid) DO NOTHING",
+                "INSERT INTO instances (study_uid, series_uid, sop_uid, node, state) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
                 rows,
             )
 
@@ -178,32 +178,29 @@ class Ledger:
             size: Bytes of the file.
             sha256: Hash of the file, hexadecimal.
         """
-        row = (ref.sop_uid, ref.study_uid, ref.series_uid, InstanceState.ARRIVED, self._inside(path), size, sha256)
+        row = (ref.study_uid, ref.series_uid, ref.sop_uid, InstanceState.ARRIVED, self._inside(path), size, sha256)
         with self._transaction() as db:
             db.execute(
-                "INSERT INTO instances (sop_uid, study_uid, series_uid, node, state, path, size, sha256, attempts)"
-                " VALUES (?, ?, ?, '', ?, ?, ?, ?, 1) ON CONFLICT (sop_uid) DO UPDATE SET state = excluded.state,"
-                " study_uid = excluded.study_uid, series_uid = excluded.series_uid, reason = '', path = excluded.path,"
-                " size = excluded.size, sha256 = excluded.sha256, attempts = attempts + 1",
+                "INSERT INTO instances (study_uid, series_uid, sop_uid, state, path, size, sha256, attempts)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET state = excluded.state, reason = '',"
+                " path = excluded.path, size = excluded.size, sha256 = excluded.sha256, attempts = attempts + 1",
                 row,
             )
 
-    def failed(self, sop_uid: str, state: InstanceState, reason: str, *, ref: InstanceRef | None = None) -> None:
+    def failed(self, ref: InstanceRef, state: InstanceState, reason: str) -> None:
         """Note why an instance is not there, and count the attempt.
 
         Args:
-            sop_uid: Its SOPInstanceUID.
+            ref: The instance.
             state: failed, refused or conflicting; wanted to make it due again.
             reason: What happened, without patient values.
-            ref: Where it belongs, for an instance nobody expected.
         """
-        study, series = (ref.study_uid, ref.series_uid) if ref else ("", "")
         with self._transaction() as db:
             db.execute(
-                "INSERT INTO instances (sop_uid, study_uid, series_uid, node, state, reason, attempts)"
-                " VALUES (?, ?, ?, '', ?, ?, 1) ON CONFLICT (sop_uid) DO UPDATE SET state = excluded.state,"
+                "INSERT INTO instances (study_uid, series_uid, sop_uid, state, reason, attempts)"
+                " VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET state = excluded.state,"
                 " reason = excluded.reason, attempts = attempts + 1",
-                (sop_uid, study, series, state, reason),
+                (ref.study_uid, ref.series_uid, ref.sop_uid, state, reason),
             )
 
     def missing(self, study_uid: str) -> tuple[InstanceRef, ...]:
@@ -213,12 +210,16 @@ class Ledger:
 
     def instances(self, study_uid: str) -> tuple[LedgerInstance, ...]:
         """List every row of a study, in order of series and UID."""
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT study_uid, series_uid, sop_uid, node, state, reason, attempts, path, size, sha256 FROM instances"
             " WHERE study_uid = ? ORDER BY series_uid, sop_uid",
-            (study_uid,),
+            study_uid,
         )
         return tuple(self._instance(row) for row in rows)
+
+    def _read(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+        with _storage_errors(self._path):
+            return self._db.execute(sql, values).fetchall()
 
     def _instance(self, row: tuple[Any, ...]) -> LedgerInstance:
         study, series, sop, node, state, reason, attempts, path, size, sha256 = row
@@ -238,7 +239,7 @@ class Ledger:
 
     def verdicts(self) -> dict[str, StudyVerdict]:
         """Give the verdict of every retrieved study, by StudyInstanceUID in order."""
-        rows = self._db.execute("SELECT study_uid, verdict, expected, arrived FROM verdicts ORDER BY study_uid")
+        rows = self._read("SELECT study_uid, verdict, expected, arrived FROM verdicts ORDER BY study_uid")
         return {uid: StudyVerdict(StudyRef(uid), Verdict(word), expected, got) for uid, word, expected, got in rows}
 
     def remember(self, step: str, key: str, fingerprint: str, document: dict[str, Any]) -> None:
@@ -262,12 +263,10 @@ class Ledger:
             key: The item within the step.
             fingerprint: Must equal the remembered one.
         """
-        row = self._db.execute(
-            "SELECT document FROM steps WHERE step = ? AND key = ? AND fingerprint = ?", (step, key, fingerprint)
-        ).fetchone()
-        if row is None:
-            return None
-        document: dict[str, Any] = json.loads(row[0])
+        rows = self._read(
+            "SELECT document FROM steps WHERE step = ? AND key = ? AND fingerprint = ?", step, key, fingerprint
+        )
+        document: dict[str, Any] | None = json.loads(rows[0][0]) if rows else None
         return document
 
 

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
 
 from racoon_data.errors import ExitCode
 from racoon_data.events import Event
+from racoon_data.faults import NO_FAULTS, FaultPlan
 from racoon_data.files.atomic import sha256_of
 from racoon_data.pacs.part10 import dataset_bytes
 from racoon_data.pacs.retrieve import expectation, retrieve
@@ -110,7 +112,7 @@ def test_other_bytes_under_a_known_uid_are_a_conflict(pacs, archive, spool, ledg
     changed = bytearray(victim.read_bytes())
     changed[-1] ^= 1
     victim.write_bytes(bytes(changed))
-    ledger.failed(row.ref.sop_uid, InstanceState.WANTED, "asked for again")
+    ledger.failed(row.ref, InstanceState.WANTED, "asked for again")
     from racoon_data.pacs.receiving import Arrival, Receiver
 
     receiver = Receiver(
@@ -123,6 +125,53 @@ def test_other_bytes_under_a_known_uid_are_a_conflict(pacs, archive, spool, ledg
     assert victim.read_bytes() == bytes(changed)
     assert ledger.missing(archive.study.study_uid) == ()
     assert next(one for one in ledger.instances(row.ref.study_uid) if one.ref == row.ref).state == "conflicting"
+
+
+def test_an_instance_that_moved_to_another_study_is_fetched(tmp_path, spool, ledger):
+    """A PACS that sorts an image into another study lists a known UID there; both studies are accounted for."""
+    made = a_series(tmp_path / "archive", study_uid="1.2.5", series_uid="1.2.5.1", slices=3)
+    with EmbeddedPacs(tmp_path / "archive") as pacs:
+        retrieve(pacs.node(), [StudyRef("1.2.5")], spool=spool, ledger=ledger)
+        moved = pydicom.dcmread(made.paths[0])
+        moved.StudyInstanceUID, moved.SeriesInstanceUID = "1.2.6", "1.2.6.1"
+        moved.save_as(made.paths[0])
+        pacs.index.refresh()
+
+        (verdict,) = retrieve(pacs.node(), [StudyRef("1.2.6")], spool=spool, ledger=ledger)
+
+    assert verdict == StudyVerdict(StudyRef("1.2.6"), Verdict.COMPLETE, 1, 1)
+    assert [row.state for row in ledger.instances("1.2.6")] == [InstanceState.ARRIVED]
+    assert len(ledger.instances("1.2.5")) == 3
+
+
+def test_a_second_node_does_not_hide_what_the_first_still_owes(pacs, archive, spool, ledger, tmp_path):
+    """A cache that holds fewer instances cannot make a study complete; the first node can."""
+    pacs.faults = FaultPlan(drop_last=2)
+    retrieve(pacs.node(), [archive.study], spool=spool, ledger=ledger, attempts=1)
+    for path in spool.rglob("*.dcm"):
+        (tmp_path / "cache" / path.name).parent.mkdir(exist_ok=True)
+        (tmp_path / "cache" / path.name).write_bytes(path.read_bytes())
+    pacs.faults = NO_FAULTS
+    with EmbeddedPacs(tmp_path / "cache") as cache:
+        node = replace(cache.node(), name="cache")
+        (from_cache,) = retrieve(node, [archive.study], spool=spool, ledger=ledger)
+    (from_first,) = retrieve(pacs.node(), [archive.study], spool=spool, ledger=ledger)
+
+    assert from_cache == StudyVerdict(archive.study, Verdict.PARTIAL, 10, 8)
+    assert from_first == StudyVerdict(archive.study, Verdict.COMPLETE, 10, 10)
+
+
+def test_what_a_node_withdrew_before_it_arrived_is_no_longer_expected(pacs, archive, spool, ledger):
+    """An instance deleted at the PACS does not leave its study partial for ever."""
+    pacs.faults = FaultPlan(drop_last=1)
+    retrieve(pacs.node(), [archive.study], spool=spool, ledger=ledger, attempts=1)
+    (owed,) = ledger.missing(archive.study.study_uid)
+    dict(zip(archive.ct_thick.sop_uids, archive.ct_thick.paths, strict=True))[owed.sop_uid].unlink()
+    pacs.index.refresh()
+
+    (verdict,) = retrieve(pacs.node(), [archive.study], spool=spool, ledger=ledger)
+
+    assert verdict == StudyVerdict(archive.study, Verdict.COMPLETE, 9, 9)
 
 
 def test_a_study_nobody_has_is_empty(pacs, spool, ledger):

@@ -33,7 +33,7 @@ def test_an_expected_instance_is_missing_until_it_arrives(tmp_path):
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.expect("pacs", REFS)
         ledger.arrived(REFS[1], tmp_path / "spool" / "a.dcm", 10, "ab")
-        ledger.failed(REFS[2].sop_uid, InstanceState.REFUSED, "wrong UID")
+        ledger.failed(REFS[2], InstanceState.REFUSED, "wrong UID")
 
         assert ledger.missing("1.2") == (REFS[0], REFS[2])
         rows = ledger.instances("1.2")
@@ -56,7 +56,7 @@ def test_attempts_are_counted(tmp_path):
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.expect("pacs", REFS)
         for _ in range(2):
-            ledger.failed(REFS[0].sop_uid, InstanceState.FAILED, "lost")
+            ledger.failed(REFS[0], InstanceState.FAILED, "lost")
         ledger.arrived(REFS[0], tmp_path / "a.dcm", 1, "ab")
 
         assert (ledger.instances("1.2")[0].attempts, ledger.instances("1.2")[0].reason) == (3, "")
@@ -66,7 +66,7 @@ def test_a_conflicting_instance_is_not_fetched_again(tmp_path):
     """Other bytes under a known UID wait for a person; fetching again would not help."""
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         ledger.expect("pacs", REFS[:1])
-        ledger.failed(REFS[0].sop_uid, InstanceState.CONFLICTING, "other bytes")
+        ledger.failed(REFS[0], InstanceState.CONFLICTING, "other bytes")
 
         assert ledger.missing("1.2") == ()
 
