@@ -16,7 +16,7 @@ from racoon_data.errors import CaseError, IncompleteSeriesError, NoChannelError,
 from racoon_data.harmonize.case_rules import Selection, select
 from racoon_data.outcomes import Outcome, Status, outcome_of
 from racoon_data.pipeline.arrive import Arrived
-from racoon_data.refs import CaseRef, SeriesRef, StudyRef
+from racoon_data.refs import CaseRef, FileRef, SeriesRef, StudyRef
 
 MASKS = frozenset({"SEG", "RTSTRUCT"})
 
@@ -72,6 +72,7 @@ def propose(arrived: Arrived, *, work: Path, rule: CaseRule, site_name: str) -> 
     """
     files = sort_files([instance.path for instance in arrived.instances], root=work)
     links = link(files.series, files.annotations)
+    broken = {**_broken_in_sorting(arrived, files.outcomes, work=work), **arrived.broken_series}
     first_days = _first_days(files.series)
     items: list[CaseItem] = []
     refused: list[Outcome] = []
@@ -80,13 +81,20 @@ def propose(arrived: Arrived, *, work: Path, rule: CaseRule, site_name: str) -> 
         try:
             with about(study):
                 selections = _select(series, rule, links.pairs)
-                _refuse_broken(study, selections, series, arrived.broken_series)
+                _refuse_broken(study, selections, series, broken)
         except CaseError as error:
             refused.append(outcome_of(error, ref=study, step="select"))
         else:
             items += [_item(one, links.pairs, first_days, rule=rule, site_name=site_name) for one in selections]
     unused = (*files.outcomes, *links.outcomes)
     return Proposal(tuple(sorted(items, key=lambda item: item.ref)), tuple(refused), unused)
+
+
+def _broken_in_sorting(arrived: Arrived, outcomes: Sequence[Outcome], *, work: Path) -> dict[SeriesRef, Outcome]:
+    """Name the series that lost an instance to sorting: at the end of a stack no gap would tell."""
+    failed = {str(outcome.ref): outcome for outcome in outcomes if outcome.status is Status.FAILED}
+    names = {str(FileRef(one.path.relative_to(work).as_posix())): one.ref.series for one in arrived.instances}
+    return {names[name]: outcome for name, outcome in failed.items() if name in names}
 
 
 def _select(series: Sequence[Series], rule: CaseRule, pairs: Sequence[Link]) -> tuple[Selection, ...]:
@@ -101,7 +109,7 @@ def _select(series: Sequence[Series], rule: CaseRule, pairs: Sequence[Link]) -> 
 def _refuse_broken(
     study: StudyRef, chosen: Sequence[Selection], series: Sequence[Series], broken: Mapping[SeriesRef, Outcome]
 ) -> None:
-    """Refuse a study whose chosen series, or an annotation, lost an instance at the door."""
+    """Refuse a study whose chosen series, or an annotation, lost an instance on the way."""
     needed = {one.ref for selection in chosen for _, one in selection.channels}
     not_needed = {one.ref for one in series} - needed
     for ref, outcome in broken.items():

@@ -5,6 +5,7 @@ import socket
 import subprocess
 
 import numpy as np
+import pydicom
 import pytest
 
 from racoon_data.files.manifest import load_manifest
@@ -99,6 +100,20 @@ def test_a_truncated_file_keeps_its_study_out(folder):
     account = walk(folder, expect=5)
 
     assert sum(reasons(account, "cases").values()) == 1
+    assert len(load_manifest(folder / "site" / "datasets" / "lung").cases) == 1
+
+
+def test_a_series_that_loses_its_last_slice_in_sorting_is_no_case(folder):
+    """A slice that does not say where it lies leaves no gap at the end of a stack; the case is kept out all the same."""
+    made, _ = a_patient(folder / "archive", "CUT-1")
+    last = pydicom.dcmread(made.paths[-1])
+    del last.ImagePositionPatient
+    last.save_as(made.paths[-1])
+
+    account = walk(folder, expect=5)
+
+    assert reasons(account, "cases") == {"case.incomplete_series": 1}
+    assert reasons(account, "instances") == {"case.incomplete_series": 8, "dicom.no_geometry": 1}
     assert len(load_manifest(folder / "site" / "datasets" / "lung").cases) == 1
 
 
