@@ -38,9 +38,12 @@ def run(
 ) -> None:
     """De-identify files; what may not pass waits in quarantine. Example: racoon deid run incoming out --key-file k."""
     from racoon_data.deid.door import deidentify_files, rehearse_files
+    from racoon_data.dicom.sorting import files_under
 
-    paths = _files(source)
     door = _door(out, key_file=key_file, profile=profile, quarantine=quarantine, site=site)
+    paths = files_under(source, without=[path for path in (out, door.quarantine) if path])
+    if not paths:
+        raise NothingMatchedError("there are no files to de-identify", hint="name an existing file or folder")
     with console.progress() as on_event:
         act = rehearse_files if dry_run else deidentify_files
         results = act(paths, door, workers=workers, on_event=on_event)
@@ -75,15 +78,6 @@ def key(vault: Annotated[Path, typer.Argument(help="Folder for the key; made if 
 
     create_key(vault)
     console.result(str(vault / KEY_NAME))
-
-
-def _files(source: Path) -> tuple[Path, ...]:
-    if source.is_file():
-        return (source,)
-    found = sorted(path for path in source.rglob("*") if path.is_file() and not path.is_symlink())
-    if not found:
-        raise NothingMatchedError("there are no files to de-identify", hint="name an existing file or folder")
-    return tuple(found)
 
 
 def _door(

@@ -189,11 +189,12 @@ def push(
     as_json: JsonOption = False,
 ) -> None:
     """Send DICOM files to a PACS (C-STORE). Example: racoon pacs push pacs results/."""
+    from racoon_data.dicom.sorting import files_under
     from racoon_data.outcomes import exit_code_of
     from racoon_data.pacs.push import push as send
 
     peer = _node(node, site, locals())
-    paths = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
+    paths = files_under(folder)
     if not paths:
         raise NothingMatchedError(f"{folder} holds no file", hint="name a folder of DICOM files")
     if dry_run:

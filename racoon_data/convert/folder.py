@@ -81,9 +81,10 @@ def convert_folder(
 
     Raises:
         NothingMatchedError: The folder does not exist or holds no DICOM file.
+        SettingsError: Both folders are the same.
         StorageError: The disk is full.
     """
-    paths = [path for path in files_under(source) if out.resolve() not in path.resolve().parents]
+    paths = files_under(source, without=[out])
     found = sort_files(paths, root=source)
     if not found.series and not found.annotations and _holds_no_dicom(found):
         raise NothingMatchedError(f"no DICOM file below {source}", hint="name another folder")

@@ -18,10 +18,11 @@ from racoon_data.errors import (
     InconsistentSeriesError,
     NotDicomError,
     NothingMatchedError,
+    SettingsError,
     UnreadableError,
     UnsupportedObjectError,
 )
-from racoon_data.files.atomic import sha256_of
+from racoon_data.files.atomic import is_partial, sha256_of
 from racoon_data.outcomes import Outcome, outcome_of
 from racoon_data.refs import FileRef, SeriesRef
 from racoon_data.runner.run import run_items
@@ -42,22 +43,36 @@ _MULTIFRAME_CLASSES = {
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
 
-def files_under(folder: Path) -> tuple[Path, ...]:
+def files_under(folder: Path, *, without: Iterable[Path] = ()) -> tuple[Path, ...]:
     """List every file below a folder (or the one file named), in order of path.
 
-    Links are followed only where they stay inside the folder.
+    Links are followed only where they stay inside the folder; half-written files of racoon are passed over.
+
+    Args:
+        folder: The folder, or one file.
+        without: Folders for output: where they lie inside the folder they are passed over.
 
     Raises:
         NothingMatchedError: The folder does not exist.
+        SettingsError: A folder for output is the folder itself.
     """
     if folder.is_file():
         return (folder,)
     if not folder.is_dir():
         raise NothingMatchedError(f"{folder} is no folder", hint="name a folder of DICOM files")
-    home = folder.resolve()
-    found = [Path(where) / name for where, _, names in os.walk(folder) for name in names]
-    kept = [path for path in found if path.is_file() and (not path.is_symlink() or home in path.resolve().parents)]
+    home, outputs = folder.resolve(), {output.resolve() for output in without}
+    if home in outputs:
+        raise SettingsError("input and output are the same folder", hint="name another folder for the output")
+    found: list[Path] = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if (Path(where) / name).resolve() not in outputs]
+        found += [Path(where) / name for name in names]
+    kept = (path for path in found if not is_partial(path) and _is_inside(path, home))
     return tuple(sorted(kept, key=lambda path: path.as_posix()))
+
+
+def _is_inside(path: Path, home: Path) -> bool:
+    return path.is_file() and (not path.is_symlink() or home in path.resolve().parents)
 
 
 def sort_files(paths: Iterable[Path], *, root: Path) -> Sorted:

@@ -15,6 +15,7 @@ from racoon_data.errors import DiskFullError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CHUNK = 1 << 20
+_PARTIAL = ".partial"
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         DiskFullError: The disk is full; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name[:80]}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name[:80]}.{os.getpid()}{_PARTIAL}")
     try:
         with storage_errors(path.name):
             yield partial
@@ -51,6 +52,11 @@ def whole_file(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def is_partial(path: Path) -> bool:
+    """Tell whether a name is the temporary one of ``whole_file``: a killed process may leave such a file behind."""
+    return path.name.startswith(".") and path.suffix == _PARTIAL
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -45,6 +45,18 @@ def test_run_on_a_plain_folder(tmp_path: Path, key_file: Path):
     )
 
 
+def test_what_came_out_does_not_go_in_again(tmp_path: Path, key_file: Path):
+    """With OUT and the quarantine inside IN a second run finds the same files, all done before."""
+    a_series(tmp_path / "in", slices=2, rows=4, columns=4)
+    a_file(tmp_path / "in" / "odd", BurnedInAnnotation="YES", SOPInstanceUID="1.2.3")
+    command = ("deid", "run", tmp_path / "in", tmp_path / "in" / "out", "--key-file", key_file, "--json")
+
+    first, second = (json.loads(_racoon(*command).stdout) for _ in range(2))
+
+    assert second == first
+    assert len(first["objects"]) == 3
+
+
 def test_refused_objects_end_with_five(tmp_path: Path, key_file: Path):
     """A script sees that something waits for a person, and the table says what and why."""
     a_file(tmp_path / "in", BurnedInAnnotation="YES")

@@ -8,7 +8,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from racoon_data.dicom.sorting import files_under, sort_files
-from racoon_data.errors import NothingMatchedError
+from racoon_data.errors import NothingMatchedError, SettingsError
 from racoon_data.labels import CodedConcept
 from racoon_data.outcomes import Status
 from racoon_data.testing.makers import Measured, a_seg, a_series, an_rtstruct, an_sr, not_dicom, rectangle, truncated
@@ -61,6 +61,26 @@ def test_every_file_is_in_one_place(tmp_path: Path):
     assert codes["notes/README.txt"] == ("dicom.not_dicom", Status.SKIPPED)
     assert [len(series.slices) for series in found.series] == [5]
     assert sum(len(series.slices) for series in found.series) + len(found.outcomes) == len(paths)
+
+
+def test_what_a_killed_process_left_half_written_is_no_input(tmp_path: Path):
+    """The temporary name of a write that never ended is not read as a file."""
+    made = a_series(tmp_path, slices=2)
+    half = tmp_path / f".{made.paths[0].name}.4711.partial"
+    half.write_bytes(made.paths[0].read_bytes()[:-100])
+
+    assert files_under(tmp_path) == made.paths
+
+
+def test_the_output_is_not_read_as_input(tmp_path: Path):
+    """An output folder inside the input is passed over, one above it hides nothing, the same one is refused."""
+    made = a_series(tmp_path / "in", slices=2)
+    a_series(tmp_path / "in" / "out", slices=2, series_uid="2.25.1")
+
+    assert files_under(tmp_path / "in", without=[tmp_path / "in" / "out"]) == made.paths
+    assert len(files_under(tmp_path / "in", without=[tmp_path])) == 4
+    with pytest.raises(SettingsError):
+        files_under(tmp_path / "in", without=[tmp_path / "in"])
 
 
 def test_annotations_know_what_they_reference(tmp_path: Path):

@@ -104,7 +104,7 @@ def test_a_truncated_file_keeps_its_study_out(folder):
 
 
 def test_a_series_that_loses_its_last_slice_in_sorting_is_no_case(folder):
-    """A slice that does not say where it lies leaves no gap at the end of a stack; the case is kept out all the same."""
+    """A slice that does not say where it lies leaves no gap at the end of a stack; the case is kept out still."""
     made, _ = a_patient(folder / "archive", "CUT-1")
     last = pydicom.dcmread(made.paths[-1])
     del last.ImagePositionPatient

@@ -57,6 +57,18 @@ def test_find_writes_json_lines(pacs, archive):
     assert {row["SeriesInstanceUID"] for row in rows} == {archive.ct.ref.series_uid, archive.ct_thick.ref.series_uid}
 
 
+def test_a_half_written_file_is_not_pushed(pacs, archive, tmp_path):
+    """What a killed process left under a temporary name stays here."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".IM1.dcm.4711.partial").write_bytes(archive.ct.paths[0].read_bytes()[:-100])
+    (tmp_path / "out" / "IM1.dcm").write_bytes(archive.ct.paths[0].read_bytes())
+
+    ended = run("push", "pacs", tmp_path / "out", "--port", pacs.port, "--json")
+
+    assert ended.exit_code == 0
+    assert [row["ref"] for row in json.loads(ended.stdout)] == ["file IM1.dcm"]
+
+
 def test_find_draws_a_table(pacs):
     """Without ``--json`` the answers stand in columns."""
     ended = run("find", "--port", pacs.port, "--filter", "PatientID=P2")
