@@ -33,10 +33,10 @@ def kind_of(dataset: Dataset, profile: Profile) -> str:
     if not kind:
         raise QuarantineError("this kind of object is not supported by de-identification", hint=_HINT)
     for keyword in _NEEDED:
-        if not text_of(dataset, keyword):
-            raise QuarantineError(
-                f"{keyword} is missing, so no pseudonym can be keyed", hint="complete it at its source"
-            )
+        values = texts_of(dataset, keyword)
+        if not any(values) or len(values) > 1:
+            state = "has several values" if any(values) else "is missing"
+            raise QuarantineError(f"{keyword} {state}, so no pseudonym can be keyed", hint="mend it at its source")
     _refuse_odd_uids(dataset, profile)
     if kind == "SR" and not profile.clean_structured_content:
         raise QuarantineError("the profile does not clean reports", hint="switch clean_structured_content on")

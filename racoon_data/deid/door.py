@@ -31,6 +31,7 @@ from racoon_data.files.atomic import sha256_of, whole_file
 from racoon_data.refs import FileRef, InstanceRef
 from racoon_data.runner.run import Result, run_items
 from racoon_data.site.audit import AuditLog, entries
+from racoon_data.site.lock import turns_in
 
 STEP = "deidentify"
 _PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError, struct.error)
@@ -85,6 +86,7 @@ def deidentify_files(
 
     What cannot pass, for whatever reason, is not published: its outcome says why, its original is
     copied to the quarantine (files that are no DICOM at all are only reported), and the batch goes on.
+    What an earlier run published from it, under a profile that let it pass, is taken back.
     Files that an earlier run wrote from the same input under the same options are not written again.
     Outcomes name objects that passed by their new UIDs and others by the start of their hash, which is
     also their name in the quarantine: a file's own name may be a patient's.
@@ -142,14 +144,23 @@ def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> Deidentif
 
 def _passed(door: Door, path: Path, digest: str, *, is_rehearsal: bool) -> DeidentifiedInstance:
     dataset = read_dataset(path, pixels=True)
-    kind = kind_of(dataset, door.profile)
-    refuse_incomplete(dataset, kind)
-    planned = _planned(dataset, door, digest=digest)
-    receipt = _receipt(door, digest)
-    if _is_done(planned.path, receipt):
-        return replace(planned, is_resumed=True)
-    encoded = clean_dataset(dataset, door, kind=kind, patient=planned.patient, receipt=receipt)
-    return planned if is_rehearsal else replace(planned, output_sha256=_publish(encoded, planned.path))
+    planned, receipt = _planned(dataset, door, digest=digest), _receipt(door, digest)
+    try:
+        kind = kind_of(dataset, door.profile)
+        refuse_incomplete(dataset, kind)
+        if _is_done(planned.path, receipt):
+            return replace(planned, is_resumed=True)
+        encoded = clean_dataset(dataset, door, kind=kind, patient=planned.patient, receipt=receipt)
+    except (QuarantineError, *_PARSER_ERRORS):
+        if not is_rehearsal:
+            _withdraw(planned.path, receipt)
+        raise
+    if is_rehearsal:
+        return planned
+    with turns_in(planned.path.parent):
+        if _is_done(planned.path, receipt):  # meanwhile, by another worker that was given a copy
+            return replace(planned, is_resumed=True)
+        return replace(planned, output_sha256=_publish(encoded, planned.path))
 
 
 @contextmanager
@@ -211,14 +222,27 @@ def _receipt(door: Door, digest: str) -> str:
     return f"{receipt(digest)} {receipt(digest, door.profile.sha256, EDITION, __version__)}"
 
 
-def _is_done(path: Path, receipt: str) -> bool:
-    if not path.is_file():
-        return False
+def _receipt_at(path: Path) -> str | None:
+    """Give the receipt of what was published under a name, ``None`` where there is nothing that can be read."""
     try:
-        found = receipt_of(read_dataset(path, tags=["DeidentificationMethod"]))
+        return receipt_of(read_dataset(path, tags=["DeidentificationMethod"])) if path.is_file() else None
     except DicomError:
-        return False
-    if found.split(" ")[0] != receipt.split(" ")[0]:
+        return None
+
+
+def _withdraw(path: Path, receipt: str) -> None:
+    """Take back what an earlier run published from the same input, when it may not pass any more."""
+    if (found := _receipt_at(path)) and _has_same_input(found, receipt):
+        path.unlink()
+
+
+def _has_same_input(one: str, other: str) -> bool:
+    return one.split(" ")[0] == other.split(" ")[0]
+
+
+def _is_done(path: Path, receipt: str) -> bool:
+    found = _receipt_at(path)
+    if found is not None and not _has_same_input(found, receipt):
         raise QuarantineError(
             "an object with the same UID and other content has passed already",
             hint="keep one: two objects must not share a UID",

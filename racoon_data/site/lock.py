@@ -1,4 +1,4 @@
-"""Two processes on one site take turns: a lock that names its holder."""
+"""Processes on one site or folder take turns: a lock that names its holder, and one that waits."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from racoon_data.errors import LockedError
+
+
+@contextmanager
+def turns_in(folder: Path) -> Iterator[None]:
+    """Let processes that write into one folder take turns; each waits for the one before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -409,3 +410,53 @@ def test_empty_attributes_are_tolerated(tmp_path: Path, door: Door):
 
     assert after.StudyDate == ""
     assert isinstance(after, Dataset)
+
+
+def test_what_a_stricter_profile_refuses_does_not_stay_published(tmp_path: Path, door: Door):
+    """An object that passed before and may not pass any more is taken back; the reason waits with its original."""
+    path = a_file(tmp_path / "in", ImageType=["DERIVED", "SECONDARY"])
+    (before,) = passed([path], replace(door, profile=Profile(allow_secondary_images=True)))
+
+    rehearse_files([path], door)
+    stands_after_rehearsal = before.path.exists()
+    (result,) = deidentify_files([path], door)
+
+    assert stands_after_rehearsal
+    assert result.outcome.code == "deid.quarantined"
+    assert not before.path.exists()
+
+
+def test_two_workers_with_one_uid_do_not_overwrite_each_other(
+    tmp_path: Path, door: Door, monkeypatch: pytest.MonkeyPatch
+):
+    """Where another worker publishes other content under the same UID meanwhile, the later one waits."""
+    mine = a_file(tmp_path / "mine")
+    other = a_file(tmp_path / "other", PatientAge="050Y")
+    clean, others = door_module.clean_dataset, []
+
+    def while_another_passes(*arguments: Any, **options: Any) -> Any:
+        if not others:
+            others.append(other)
+            others.extend(passed([other], door))
+        return clean(*arguments, **options)
+
+    monkeypatch.setattr(door_module, "clean_dataset", while_another_passes)
+
+    (result,) = deidentify_files([mine], door)
+
+    assert result.outcome.code == "deid.quarantined"
+    assert pydicom.dcmread(others[1].path).PatientAge == "050Y"
+
+
+@pytest.mark.parametrize("keyword", ["PatientID", "StudyInstanceUID"])
+def test_an_identity_of_several_values_is_none(tmp_path: Path, door: Door, keyword: str):
+    """Nobody can say which of two patients or studies it is, and no file name can hold both."""
+    path = a_file(tmp_path / "in")
+    dataset, tag = pydicom.dcmread(path), pydicom.tag.Tag(keyword)
+    dataset[tag] = pydicom.dataelem.RawDataElement(tag, dataset[tag].VR, 8, b"4711\\472", 0, False, True)
+    dataset.save_as(path)
+
+    (result,) = deidentify_files([path], door)
+
+    assert result.outcome.code == "deid.quarantined"
+    assert f"{keyword} has several values" in result.outcome.message
