@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from racoon_data.files.atomic import whole_file, write_json
+from racoon_data.files.atomic import make_folder, whole_file, write_json
 from racoon_data.outcomes import Outcome
 
 
@@ -21,7 +21,7 @@ def set_aside(path: Path, folder: Path, *, sha256: str, outcome: Outcome) -> Pat
     Returns:
         The copy.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     folder.chmod(0o700)
     copy = folder / f"{sha256}.dcm"
     if not copy.exists():

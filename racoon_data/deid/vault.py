@@ -9,7 +9,7 @@ from pathlib import Path
 
 from racoon_data.deid.pseudonyms import KEY_BYTES, refuse_weak
 from racoon_data.errors import SettingsError
-from racoon_data.files.atomic import storage_errors
+from racoon_data.files.atomic import make_folder, storage_errors
 
 KEY_NAME = "deid.key"
 
@@ -26,7 +26,7 @@ def create_key(vault: Path) -> bytes:
     Raises:
         SettingsError: A key is there already; a new key would break every link to earlier data.
     """
-    vault.mkdir(parents=True, exist_ok=True)
+    make_folder(vault)
     vault.chmod(0o700)
     key = secrets.token_bytes(KEY_BYTES)
     try:

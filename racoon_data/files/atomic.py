@@ -11,26 +11,41 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from racoon_data.errors import DiskFullError
+from racoon_data.errors import DiskFullError, StorageError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_WAY = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 _CHUNK = 1 << 20
 _PARTIAL = ".partial"
 
 
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
-    """Turn "no space left" into an error a person understands.
+    """Turn a disk that cannot take a file into an error a person understands.
 
     Raises:
         DiskFullError: The disk or quota is full.
+        StorageError: The place is read-only, closed to us, or something else stands there.
     """
     try:
         yield
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise DiskFullError(f"the disk is full while writing {what}", hint="free space and run again") from error
+        if error.errno in _NO_WAY:
+            hint = "name another folder, or ask for the right to write there"
+            raise StorageError(f"{what} cannot be written: {error.strerror}", hint=hint) from error
         raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are absent.
+
+    Raises:
+        StorageError: It cannot be made, or the disk is full.
+    """
+    with storage_errors(f"folder {folder.name}"):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -40,9 +55,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     The temporary file is removed when the block fails, so what exists under ``path`` is whole.
 
     Raises:
-        DiskFullError: The disk is full; nothing is left behind.
+        StorageError: The disk is full or the place cannot be written; nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.with_name(f".{path.name[:80]}.{os.getpid()}{_PARTIAL}")
     try:
         with storage_errors(path.name):

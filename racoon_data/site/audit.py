@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from racoon_data.errors import AuditError
-from racoon_data.files.atomic import storage_errors, write_text
+from racoon_data.files.atomic import make_folder, storage_errors, write_text
 
 Fact = str | int | float | bool | None
 _START = "0" * 64
@@ -59,7 +59,7 @@ class AuditLog:
         """
         if taken := _RESERVED & facts.keys():
             raise ValueError(f"the log writes {sorted(taken)} itself")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         with storage_errors(self.path.name), _locked(self.path) as handle:
             before = _last(handle, _read_head(head_path(self.path)))
             entry = {

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from racoon_data.errors import DiskFullError, LockedError, NewerLedgerError, StorageError
+from racoon_data.files.atomic import make_folder
 from racoon_data.refs import InstanceRef, StudyRef
 
 VERSION = 1
@@ -111,7 +112,7 @@ class Ledger:
             NewerLedgerError: A newer racoon wrote it.
             StorageError: It is no ledger, or the disk cannot be used.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self._folder = path.resolve().parent
         with _storage_errors(path):
             self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None)

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from racoon_data.errors import LockedError
+from racoon_data.files.atomic import make_folder
 
 
 @contextmanager
 def turns_in(folder: Path) -> Iterator[None]:
     """Let processes that write into one folder take turns; each waits for the one before."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -30,7 +31,7 @@ def site_lock(root: Path) -> Iterator[None]:
     Raises:
         LockedError: Another process holds it; the message names its process id.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     with (root / ".lock").open("a+", encoding="utf-8") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
