@@ -23,6 +23,7 @@ from racoon_data.pacs.index import Index
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.pacs.serve_transfer import request_handler
 
+_END_S = 2.0
 INDEX_NAME = ".racoon-index.sqlite"
 Address = tuple[str, int]
 
@@ -122,6 +123,7 @@ class EmbeddedPacs:
                 request_handler=request_handler(self),
             )  # fmt: skip
         except OSError as error:
+            self.stop()
             hint = "choose another port, or 0 for a free one"
             raise StorageError(f"cannot listen on {self.host}:{self.port}: {error.strerror}", hint=hint) from error
         self.port = self._server.server_address[1]
@@ -130,11 +132,15 @@ class EmbeddedPacs:
         self._thread.start()
 
     def stop(self) -> None:
-        """End every association and stop listening."""
+        """Stop listening, then end every association and wait for its thread (at most 2 s each)."""
         self.stopping.set()
         if self._server is not None:
-            self._entity.shutdown()
-            self._thread.join(5.0)
+            self._server.shutdown()
+            self._thread.join(_END_S)
+            for association in self._entity.active_associations:
+                association.abort()
+                association.dimse.msg_queue.put((None, None))  # wakes a transfer that waits for an answer
+                association.join(_END_S)
             self._server = None
         with suppress(OSError):
             self._scratch.cleanup()

@@ -1,10 +1,12 @@
 """Pushing files, and what the embedded PACS does with what it is sent."""
 
+import threading
 import time
 
 import pydicom
 import pytest
 from pynetdicom import AE, evt
+from pynetdicom.association import Association
 
 from racoon_data.errors import PacsRefusedError, StorageError
 from racoon_data.faults import FaultPlan
@@ -14,8 +16,10 @@ from racoon_data.pacs.find import find
 from racoon_data.pacs.part10 import dataset_bytes
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.pacs.push import push
+from racoon_data.pacs.retrieve import retrieve
 from racoon_data.pacs.serve import EmbeddedPacs
-from racoon_data.refs import Query
+from racoon_data.refs import Query, StudyRef
+from racoon_data.site.ledger import Verdict
 from racoon_data.testing.makers import a_series
 
 
@@ -153,9 +157,13 @@ def test_a_read_only_folder_is_served_and_not_written_to(archive):
 
 
 def test_a_taken_port_is_named(pacs, tmp_path):
-    """A second PACS on the same port says so."""
+    """A second PACS on the same port says so and leaves no temporary folder behind."""
+    second = EmbeddedPacs(tmp_path / "second", port=pacs.port)
+
     with pytest.raises(StorageError, match=str(pacs.port)):
-        EmbeddedPacs(tmp_path / "second", port=pacs.port).start()
+        second.start()
+
+    assert not second.scratch.exists()
 
 
 def test_a_pacs_listens_on_this_machine_only_and_stops(archive):
@@ -168,6 +176,25 @@ def test_a_pacs_listens_on_this_machine_only_and_stops(archive):
 
     assert node.host == "127.0.0.1"
     assert time.monotonic() - started < 10
+
+
+def test_a_pacs_that_stops_in_the_middle_leaves_no_thread(tmp_path, spool, ledger):
+    """A transfer ends with the block: nothing answers or writes afterwards, and the study stays partial."""
+    a_series(tmp_path / "many", study_uid="1.2.9", slices=300)
+    running = EmbeddedPacs(tmp_path / "many")
+    running.start()
+
+    def stop_at_the_tenth(event):
+        if event.kind == "receive" and event.done == 10:
+            stopper.start()
+
+    stopper = threading.Thread(target=running.stop)
+    node, study = running.node(timeout_s=5.0), StudyRef("1.2.9")
+    (verdict,) = retrieve(node, [study], spool=spool, ledger=ledger, on_event=stop_at_the_tenth, attempts=1)
+    stopper.join()
+
+    assert [one for one in threading.enumerate() if isinstance(one, Association)] == []
+    assert verdict.verdict is Verdict.PARTIAL
 
 
 def test_a_peer_that_takes_no_store_is_refused(archive):
