@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 SEED = 2024
-PATIENTS = 8
+PATIENTS = 10
 EXTERNAL_PATIENTS = 6
 PAGES = "racoon-demo"
 
