@@ -114,12 +114,17 @@ def load_toml(path: Path, table: type[Table]) -> Table:
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}", hint="name a file you may read") from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path} is not TOML: it is no UTF-8 text", hint="save it as UTF-8") from error
-    return parse_toml(text, table, origin=str(path))
+        raise SettingsError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
+    return parse_toml(text, table, name=str(path))
 
 
-def parse_toml(text: str, table: type[Table], *, origin: str) -> Table:
-    """Fit TOML text into a settings table; ``origin`` says in errors where it comes from.
+def parse_toml(text: str, table: type[Table], *, name: str) -> Table:
+    """Fit TOML text into a settings table.
+
+    Args:
+        text: The TOML.
+        table: Model it must fit.
+        name: What messages call it.
 
     Raises:
         SettingsError: It is no TOML or does not fit; the message names the key.
@@ -127,9 +132,9 @@ def parse_toml(text: str, table: type[Table], *, origin: str) -> Table:
     try:
         return table.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{origin} is not TOML: {error}", hint="mend the syntax") from error
+        raise SettingsError(f"{name} is not TOML: {error}", hint="mend the syntax") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         hint = "compare with the example in schemas/"
-        raise SettingsError(f"{origin}: {key}: {first['msg']}", hint=hint) from error
+        raise SettingsError(f"{name}: {key}: {first['msg']}", hint=hint) from error

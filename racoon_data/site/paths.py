@@ -103,7 +103,7 @@ def create_site(root: Path, settings_toml: str) -> Site:
     """
     if (root / SETTINGS_NAME).exists():
         raise SettingsError(f"{root} is a site already", hint="choose another folder")
-    site = Site(root, parse_toml(settings_toml, SiteSettings, origin=SETTINGS_NAME))
+    site = Site(root, parse_toml(settings_toml, SiteSettings, name=SETTINGS_NAME))
     write_text(root / SETTINGS_NAME, settings_toml)
     for folder in (site.vault, site.spool, site.quarantine, site.work, site.datasets, site.runs):
         make_folder(folder)
