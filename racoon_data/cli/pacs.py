@@ -145,10 +145,21 @@ def pull(
         return
     with _spool_and_ledger(out, site) as (spool, ledger_path), Ledger(ledger_path) as ledger:
         verdicts = _retrieved(peer, studies, spool, ledger)
-    rows = [[one.ref.study_uid, str(one.verdict), one.expected, one.arrived] for one in verdicts]
-    _show(("study", "verdict", "expected", "arrived"), rows, as_json)
+        reasons = [_reasons(ledger, one) for one in verdicts]
+    rows = [
+        [one.ref.study_uid, str(one.verdict), one.expected, one.arrived, why]
+        for one, why in zip(verdicts, reasons, strict=True)
+    ]
+    _show(("study", "verdict", "expected", "arrived", "why"), rows, as_json)
     if any(one.verdict is not Verdict.COMPLETE for one in verdicts):
+        console.talk("the same command fetches what is missing; what arrived is not fetched again")
         raise typer.Exit(int(ExitCode.PARTIAL))
+
+
+def _reasons(ledger: Ledger, verdict: StudyVerdict) -> str:
+    """Say why instances of a study did not arrive, each reason once."""
+    rows = ledger.instances(verdict.ref.study_uid)
+    return "; ".join(sorted({row.reason for row in rows if row.reason}))
 
 
 def _retrieved(peer: PacsNode, studies: list[StudyRef], spool: Path, ledger: Ledger) -> tuple[StudyVerdict, ...]:

@@ -102,7 +102,7 @@ def test_pull_into_a_site(pacs, archive, tmp_path):
 
     first, second = run(*arguments), run(*arguments)
 
-    expected = [{"study": archive.study.study_uid, "verdict": "complete", "expected": 10, "arrived": 10}]
+    expected = [{"study": archive.study.study_uid, "verdict": "complete", "expected": 10, "arrived": 10, "why": ""}]
     assert json.loads(first.stdout) == json.loads(second.stdout) == expected
     assert len(list(site.spool.rglob("*.dcm"))) == 10
     assert site.ledger.is_file()
@@ -117,13 +117,15 @@ def test_pull_dry_run_transfers_nothing(pacs, tmp_path):
 
 
 def test_a_partial_pull_exits_with_5(pacs, tmp_path):
-    """An incomplete study is reported and makes the command end with 5."""
+    """An incomplete study is reported with its reason and what to do, and makes the command end with 5."""
     pacs.faults = FaultPlan(die_after=1)
 
     ended = run("pull", "--port", pacs.port, "--out", tmp_path / "out", "--filter", "PatientID=P1", "--json")
 
     assert ended.exit_code == ExitCode.PARTIAL
     assert json.loads(ended.stdout)[0]["verdict"] == "partial"
+    assert "closed the connection" in json.loads(ended.stdout)[0]["why"]
+    assert "the same command fetches what is missing" in ended.stderr
 
 
 def test_push_reports_each_file(pacs, archive, tmp_path):
