@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 Attributes = Mapping[str, str]
 _NONE: Attributes = MappingProxyType({})
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+
+
+def is_uid(text: str) -> bool:
+    """Tell whether text has the form of a UID (PS3.5 9.1): numbers and dots, at most 64 characters."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 
 from racoon_data.deid.profile import Profile
-from racoon_data.deid.pseudonyms import is_public_uid, is_valid_uid
+from racoon_data.deid.pseudonyms import is_public_uid
 from racoon_data.deid.table import object_kinds
 from racoon_data.dicom.headers import text_of, texts_of, whole_of
 from racoon_data.errors import QuarantineError, TruncatedError
+from racoon_data.refs import is_uid
 
 _NEEDED = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _IMAGES = frozenset(("CT", "MR", "PT", "ENHANCED"))
@@ -49,7 +50,7 @@ def _refuse_odd_uids(dataset: Dataset, profile: Profile) -> None:
     for uid in (text_of(dataset, keyword) for keyword in _NEEDED[1:]):
         if is_public_uid(uid):
             raise QuarantineError("a UID of this object is taken from the standard's own", hint=_HINT)
-        if profile.retain_uids and not is_valid_uid(uid):
+        if profile.retain_uids and not is_uid(uid):
             raise QuarantineError("a UID of this object has not the form of a UID", hint=_HINT)
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from racoon_data.errors import SettingsError
+from racoon_data.refs import is_uid
 
 KEY_BYTES = 32
 MAX_SHIFT_DAYS = 3650
 _SALT = b"racoon de-identification v1"
 _MIN_DISTINCT_BYTES = 12
-_UID = re.compile(r"\d+(?:\.\d+)*", re.ASCII)
-_LONGEST_UID = 64
 
 # UIDs that name things of the standard or of public code systems (PS3.16 Table 8-1), never a patient's.
 _PUBLIC_ROOTS = ("1.2.840.10008.", "2.16.840.1.113883.6.")
@@ -31,14 +29,9 @@ _PUBLIC_UIDS = frozenset(
 )
 
 
-def is_valid_uid(uid: str) -> bool:
-    """Tell whether a text has the form of a UID (PS3.5 9.1): numbers and dots, at most 64 characters."""
-    return len(uid) <= _LONGEST_UID and _UID.fullmatch(uid) is not None
-
-
 def is_public_uid(uid: str) -> bool:
     """Tell whether a UID belongs to the standard or to a public code system."""
-    if not is_valid_uid(uid):
+    if not is_uid(uid):
         return False
     return uid in _PUBLIC_UIDS or uid.startswith(_PUBLIC_ROOTS)
 

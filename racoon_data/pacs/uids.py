@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
-from racoon_data.refs import InstanceRef
-
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-
-
-def is_uid(text: str) -> bool:
-    """Tell whether text has the form of a UID: digits and single dots, at most 64 characters."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None
+from racoon_data.refs import InstanceRef, is_uid
 
 
 def safe_name(text: str) -> str:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from racoon_data.pacs.uids import instance_path, is_uid, safe_name
-from racoon_data.refs import InstanceRef
+from racoon_data.pacs.uids import instance_path, safe_name
+from racoon_data.refs import InstanceRef, is_uid
 
 
 @pytest.mark.parametrize("text", ["", "..", ".", "1..2", "1.2/../../x", "/etc/passwd", "1.2\x00", "9" * 65, "1.2\n"])
