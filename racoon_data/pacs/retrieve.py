@@ -96,8 +96,12 @@ def expectation(node: PacsNode, study: StudyRef) -> Expectation:
     """Ask a PACS for the list of a study's instances, series by series.
 
     Raises:
-        PacsError: The query failed; see :func:`racoon_data.pacs.find.find`.
+        PacsError: The query failed, see :func:`racoon_data.pacs.find.find`; or the study's UID is empty, a
+            wildcard or a list, which would ask for other studies too.
     """
+    if not study.study_uid or any(letter in study.study_uid for letter in "*?\\"):
+        hint = "report the answer to the PACS's vendor"
+        raise PacsError("a study without a StudyInstanceUID of its own cannot be retrieved", ref=node, hint=hint)
     with associated(node, [build_context(_FIND)]) as association:
         series = [
             (text_of(answer, "SeriesInstanceUID"), text_of(answer, "Modality"))

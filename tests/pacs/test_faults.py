@@ -161,6 +161,13 @@ def test_what_was_left_out_is_asked_for_by_name(pacs, archive, spool, ledger):
     assert (verdict.verdict, verdict.arrived) == (Verdict.PARTIAL, 9)
 
 
+@pytest.mark.parametrize("uid", ["", "*", "1.2.826.0.1.*", "1.2.826.0.1.1\\1.2.826.0.1.2"])
+def test_a_study_without_a_name_of_its_own_is_not_asked_for(pacs, spool, ledger, uid):
+    """An answer without a single StudyInstanceUID would ask for everything the PACS holds."""
+    with pytest.raises(PacsError, match="StudyInstanceUID"):
+        retrieve(pacs.node(), [StudyRef(uid)], spool=spool, ledger=ledger)
+
+
 def test_a_wrong_uid_is_refused(pacs, archive, spool, ledger):
     """A data set that is not what the command says is not written, and the ledger says why."""
     pacs.faults = FaultPlan(wrong_uid_at=2)
