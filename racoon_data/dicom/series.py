@@ -61,6 +61,11 @@ class Series:
     part: str = ""
 
     @property
+    def key(self) -> tuple[SeriesRef, str]:
+        """Series and part: what tells volumes apart, for one series UID may hold several."""
+        return (self.ref, self.part)
+
+    @property
     def sop_uids(self) -> tuple[str, ...]:
         """SOPInstanceUID of every slice, in stack order."""
         return tuple(header.sop_uid for header in self.slices)

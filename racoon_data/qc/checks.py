@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon_data.cases import Case, QcIssue
+from racoon_data.geometry import SAME_GRID_MM
 from racoon_data.labels import BACKGROUND, IGNORE, LabelSchema
 from racoon_data.qc import codes
 from racoon_data.refs import CaseRef
 
-SAME_GRID_MM = 0.01
 # Air is -1000 HU. Above this nothing of an image is air; below the second value nothing is tissue
 # (emphysema goes down to about -980 in single voxels, its median stays above -970).
 _NO_AIR_HU = -300.0
