@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,9 +77,3 @@ class Account:
         """Write the account and every outcome that is not done."""
         kept_out = [outcome.to_json() for outcome in self.outcomes if outcome.status is not Status.DONE]
         write_json(path, {**self.to_json(), "outcomes": kept_out})
-
-
-def not_done(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
-    """Keep the outcomes of what was skipped or failed, in a stable order."""
-    kept = (outcome for outcome in outcomes if outcome.status is not Status.DONE)
-    return tuple(sorted(kept, key=lambda outcome: (str(outcome.ref), outcome.step, outcome.code)))

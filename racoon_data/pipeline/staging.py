@@ -25,11 +25,13 @@ class Staging:
         self._old = final.with_name(f".{final.name}.old")
 
     def __enter__(self) -> Self:
-        """Open the folder, and mend a publication that was interrupted between its two renames."""
+        """Open the folder; mend a publication that was cut between its two renames, and clear half-written files."""
         if self._old.exists() and not self.final.exists():
             self._old.rename(self.final)
         shutil.rmtree(self._old, ignore_errors=True)
         self.root.mkdir(parents=True, exist_ok=True)
+        for half in self.root.rglob(".*.partial"):
+            half.unlink()
         return self
 
     def __exit__(
@@ -58,12 +60,6 @@ class Staging:
         target.unlink(missing_ok=True)
         os.link(source, target)
         return True
-
-    def keep_only(self, paths: set[str]) -> None:
-        """Take away files that belong to no case of this walk."""
-        for file in sorted(self.root.rglob("*")):
-            if file.is_file() and file.relative_to(self.root).as_posix() not in paths:
-                file.unlink()
 
     def publish(self) -> None:
         """Put the finished dataset in its place; the old one goes when the new one stands."""

@@ -48,9 +48,10 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
         with Staging(site.datasets / plan.name) as staging:
             order = _order(plan, proposal, staging, key)
             ends = _build(plan, proposal.items, order=order, staging=staging, ledger=ledger, on_event=on_event)
-            fates = instance_fates(arrived, proposal, [(item, end.outcome) for item, end in ends], work=site.work)
-            cases = (*arrived.incomplete, *proposal.refused, *(end.outcome for _, end in ends))
-            account = Account(staging.final, (Stage("instances", fates), Stage("cases", cases)))
+            cases = [*proposal.kept_out, *((item, end.outcome) for item, end in ends)]
+            fates = instance_fates(arrived, proposal, cases, work=site.work)
+            case_ends = (*arrived.incomplete, *proposal.refused, *(outcome for _, outcome in cases))
+            account = Account(staging.final, (Stage("instances", fates), Stage("cases", case_ends)))
             built = [end.value for _, end in ends if end.value is not None]
             if built:
                 finish_dataset(plan, staging.root, built=built, account=account)
@@ -78,7 +79,7 @@ def _build(
     """Build every case that is not there already, and remember it."""
     ends: dict[str, Result[Built]] = {}
     for item in items:
-        document = ledger.recall("build", item.ref.case_id, order.fingerprint(item))
+        document = ledger.recall("build", _key(plan, item), order.fingerprint(item))
         if document and staging.reuse(document["record"]["sha256"]):
             ends[item.ref.case_id] = Result(Outcome(item.ref, "build"), Built.from_json(document))
     todo = [item for item in items if item.ref.case_id not in ends]
@@ -88,5 +89,9 @@ def _build(
     for item, result in zip(todo, results, strict=True):
         ends[item.ref.case_id] = result
         if result.value is not None:
-            ledger.remember("build", item.ref.case_id, order.fingerprint(item), result.value.to_json())
+            ledger.remember("build", _key(plan, item), order.fingerprint(item), result.value.to_json())
     return [(item, ends[item.ref.case_id]) for item in items]
+
+
+def _key(plan: Plan, item: CaseItem) -> str:
+    return f"{plan.name}/{item.ref.case_id}"
