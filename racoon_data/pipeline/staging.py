@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from racoon_data.files.atomic import sha256_of
+from racoon_data.files.atomic import sha256_of, whole_file
 
 
 class Staging:
@@ -58,7 +58,11 @@ class Staging:
             return False
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
-        os.link(source, target)
+        try:
+            os.link(source, target)
+        except OSError:  # some network disks know no hard links
+            with whole_file(target) as partial:
+                shutil.copyfile(source, partial)
         return True
 
     def publish(self) -> None:

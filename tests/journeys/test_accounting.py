@@ -11,7 +11,7 @@ from racoon_data.files.manifest import load_manifest
 from racoon_data.files.nifti import read_nifti
 from racoon_data.testing.makers import Measured, a_seg, a_series, an_sr
 from racoon_data.testing.segmentations import LESION
-from tests.journeys.steps import SMALL, STUDY, a_lesion, a_patient, account_of, ends
+from tests.journeys.steps import SMALL, STUDY, a_lesion, a_patient, a_study, account_of, ends, racoon, served
 
 PER_SERIES = STUDY + 'case = { per = "annotated-series" }\n'
 
@@ -91,6 +91,17 @@ def test_an_incomplete_study_is_kept_out_and_comes_with_the_next_walk(folder):
     assert ends(account.stages[1].outcomes) == {"case.incomplete_study": 1}
     assert ends(account.stages[0].outcomes) == {"case.incomplete_study": 8, "pacs.partial": 1}
     assert ends(later.stages[0].outcomes) == {"used": 9}
+
+
+def test_a_walk_that_could_not_fetch_anything_whole_says_so(folder):
+    """The only study is incomplete: exit 5, the study, what happened and what helps."""
+    with served(folder, FaultPlan(drop_last=1)) as site:
+        said = racoon("run", a_study(folder, STUDY), "--site", site)
+
+    assert said.exit_code == 5
+    assert "study is partial: 8 of 9 instances arrived (case.incomplete_study)" in said.err
+    assert "what helps: run again to fetch the rest" in said.err
+    assert "runs/lung.json" in said.err
 
 
 def test_what_the_pacs_no_longer_lists_is_no_longer_used(folder):
