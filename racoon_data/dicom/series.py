@@ -10,6 +10,8 @@ from racoon_data.geometry import Point
 from racoon_data.outcomes import Outcome
 from racoon_data.refs import InstanceRef, SeriesRef
 
+SeriesKey = tuple[SeriesRef, str]
+
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
@@ -61,7 +63,7 @@ class Series:
     part: str = ""
 
     @property
-    def key(self) -> tuple[SeriesRef, str]:
+    def key(self) -> SeriesKey:
         """Series and part: what tells volumes apart, for one series UID may hold several."""
         return (self.ref, self.part)
 

@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from racoon_data.cases import CaseRule, ChannelRule
-from racoon_data.dicom.series import Series
+from racoon_data.dicom.series import Series, SeriesKey
 from racoon_data.errors import AmbiguousCaseError, NoAnnotationError, NoChannelError, SettingsError
-from racoon_data.refs import SeriesRef
 
-PartRef = tuple[SeriesRef, str]
-Annotated = frozenset[PartRef]
+Annotated = frozenset[SeriesKey]
 
 _NONE: Annotated = frozenset()
 
@@ -133,7 +131,7 @@ def _no_channel(channel: ChannelRule, considered: Sequence[Candidate]) -> NoChan
 
 
 def _refuse_twice(chosen: Sequence[tuple[str, Series]]) -> None:
-    taken: dict[PartRef, str] = {}
+    taken: dict[SeriesKey, str] = {}
     for name, one in chosen:
         if (first := taken.setdefault(one.key, name)) != name:
             raise AmbiguousCaseError(

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from racoon_data.annotations.linking import Link
 from racoon_data.annotations.read import read_annotation
 from racoon_data.cases import Case, Channel, QcIssue, Severity
 from racoon_data.dataset.writer import write_case
-from racoon_data.dicom.series import Series
+from racoon_data.dicom.series import Series, SeriesKey
 from racoon_data.dicom.stacking import stack
-from racoon_data.errors import GridMismatchError, QualityError, about
+from racoon_data.errors import DanglingReferenceError, GridMismatchError, QualityError, about
 from racoon_data.files.manifest import CaseRecord, Split
 from racoon_data.files.sidecar import software
 from racoon_data.geometry import SAME_GRID_MM, Geometry
@@ -24,6 +26,7 @@ from racoon_data.harmonize.recipe import Recipe
 from racoon_data.labels import Annotation, LabelSchema
 from racoon_data.pipeline.propose import CaseItem
 from racoon_data.qc.checks import check_case
+from racoon_data.refs import InstanceRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def read_case(item: CaseItem, order: Order) -> Case:
     """
     channels = tuple(_channel(name, series) for name, series in item.channels)
     grids = {series.key: made.volume.geometry for (_, series), made in zip(item.channels, channels, strict=True)}
-    annotations = tuple(read_annotation(pair, grids[pair.series.key] if pair.series else None) for pair in item.links)
+    annotations = tuple(_read_once(pairs, grids) for pairs in _by_file(item.links).values())
     mapped = _labels(annotations, order, _label_grid(annotations, channels))
     return Case(
         ref=item.ref,
@@ -136,6 +139,25 @@ def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:
 def _channel(name: str, series: Series) -> Channel:
     with about(series.ref):
         return Channel(name, stack(series), series.ref, series.acquisition, series.sop_uids)
+
+
+def _by_file(links: Iterable[Link]) -> dict[InstanceRef, list[Link]]:
+    files: dict[InstanceRef, list[Link]] = {}
+    for pair in links:
+        files.setdefault(pair.file.ref, []).append(pair)
+    return files
+
+
+def _read_once(pairs: Sequence[Link], grids: Mapping[SeriesKey, Geometry]) -> Annotation:
+    """Read one file on the first channel it was drawn on: over several channels it is still one truth."""
+    if (only := pairs[0]).series is None:
+        return read_annotation(only, None)
+    by_channel = {pair.series.key: pair for pair in pairs if pair.series is not None}
+    *earlier, last = (key for key in grids if key in by_channel)
+    for key in earlier:
+        with suppress(DanglingReferenceError):
+            return read_annotation(by_channel[key], grids[key])
+    return read_annotation(by_channel[last], grids[last])
 
 
 def _label_grid(annotations: Sequence[Annotation], channels: Sequence[Channel]) -> Geometry:

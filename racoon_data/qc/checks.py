@@ -102,9 +102,11 @@ def empty_label(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
     """Find label maps that lost everything a reader outlined."""
     if case.label_map is None or (case.label_map.array != BACKGROUND).any():
         return
-    outlined = sum(bool(mask.mask.any()) for annotation in case.annotations for mask in annotation.masks)
-    if outlined:
-        yield codes.EMPTY.of(case.ref, f"{outlined} outlined segment(s), 0 labelled voxels")
+    outlined = any(mask.mask.any() for annotation in case.annotations for mask in annotation.masks)
+    before_ml = sum(row["before_ml"] for row in _volume_rows(case.steps))
+    if outlined or before_ml:
+        before = f", {before_ml:.3f} ml before resampling" if before_ml else ""
+        yield codes.EMPTY.of(case.ref, f"segments were outlined{before}; 0 voxels are labelled")
 
 
 def label_in_air(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:

@@ -9,7 +9,7 @@ from racoon_data.faults import FaultPlan
 from racoon_data.files.case_sidecar import load_sidecar
 from racoon_data.files.manifest import load_manifest
 from racoon_data.files.nifti import read_nifti
-from racoon_data.testing.makers import Measured, a_seg, a_series, an_sr
+from racoon_data.testing.makers import Measured, a_seg, a_series, an_rtstruct, an_sr, rectangle
 from racoon_data.testing.segmentations import LESION
 from tests.journeys.steps import SMALL, STUDY, a_lesion, a_patient, a_study, account_of, ends, racoon, served
 
@@ -215,6 +215,34 @@ def test_masks_on_channels_of_one_grid_are_one_label_map(folder):
     array, _ = read_nifti(root / manifest.cases[0].label)
     assert ends(account.stages[0].outcomes) == {"used": 18}
     assert np.count_nonzero(array) == 3 * 6 * 8 + 16
+
+
+@pytest.mark.parametrize("order", [("CT", "PT"), ("PT", "CT")])
+def test_a_structure_set_over_two_channels_is_read_where_it_was_drawn(folder, order):
+    """It lists both series of the study and was drawn on the CT: one reading, whichever channel comes first."""
+    archive = folder / "archive"
+    (archive / "GOOD-1" / "seg").rename(folder / "set-aside")
+    plain = {**SMALL, "patient_id": "BOTH-1", "seed": "BOTH-1"}
+    scan = a_series(archive / "BOTH-1" / "ct", **plain)
+    pet = a_series(archive / "BOTH-1" / "pet", **plain, modality="PT", spacing_mm=(0.8, 0.7, 5.0))
+    path, _ = an_rtstruct(
+        archive / "BOTH-1", scan, {"Lesion": [rectangle(k, columns=(5, 10), rows=(6, 12)) for k in range(2, 6)]}
+    )
+    dataset = pydicom.dcmread(path)
+    listed = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence
+    other = pydicom.dcmread(an_rtstruct(folder / "pet", pet, {"Lesion": []})[0])
+    listed.append(
+        other.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence[0]
+    )
+    dataset.save_as(path)
+    channels = ", ".join(f'{{ name = "{kind}", modality = "{kind}", prefer = [] }}' for kind in order)
+
+    account = account_of(folder, STUDY.replace('{ name = "CT", modality = "CT" }', channels))
+
+    manifest, root = the_dataset(folder)
+    assert ends(account.stages[0].outcomes) == {"case.no_channel": 8, "used": 17}
+    assert len(load_sidecar(root / manifest.cases[0].sidecar).annotations) == 1
+    assert manifest.cases[0].label_ml["lesion"] > 0
 
 
 def test_an_ambiguous_mask_keeps_its_case_out(folder):
