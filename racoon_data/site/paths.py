@@ -104,7 +104,11 @@ def create_site(root: Path, settings_toml: str) -> Site:
     if (root / SETTINGS_NAME).exists():
         raise SettingsError(f"{root} is a site already", hint="choose another folder")
     write_text(root / SETTINGS_NAME, settings_toml)
-    site = open_site(root)
+    try:
+        site = open_site(root)
+    except SettingsError:
+        (root / SETTINGS_NAME).unlink()
+        raise
     for folder in (site.vault, site.spool, site.quarantine, site.work, site.datasets, site.runs):
         folder.mkdir(parents=True, exist_ok=True)
     site.vault.chmod(0o700)
