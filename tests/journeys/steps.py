@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,8 +93,13 @@ def a_lesion(folder: Path, series: MadeSeries, *, name: str = "Lesion") -> MadeS
 
 
 def a_patient(archive: Path, name: str, **options: Any) -> tuple[MadeSeries, MadeSeg]:
-    """One patient in the archive: a CT series and the segmentation of one lesion."""
-    made = a_series(archive / name / "ct", **{**SMALL, "patient_id": name, "seed": name, **options})
+    """One patient in the archive: a CT series that looks like no other, and the segmentation of one lesion."""
+
+    def look(k: Any, j: Any, i: Any) -> Any:
+        return 37 * k + 5 * j + 2 * i + len(name) * (k == 1) + zlib.crc32(name.encode()) % 997 * (k == 0)
+
+    options = {**SMALL, "patient_id": name, "seed": name, "value_of": look, **options}
+    made = a_series(archive / name / "ct", **options)
     return made, a_lesion(archive / name / "seg", made)
 
 

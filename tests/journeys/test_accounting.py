@@ -11,7 +11,7 @@ from racoon_data.files.manifest import load_manifest
 from racoon_data.files.nifti import read_nifti
 from racoon_data.testing.makers import Measured, a_seg, a_series, an_rtstruct, an_sr, rectangle
 from racoon_data.testing.segmentations import LESION
-from tests.journeys.steps import SMALL, STUDY, a_lesion, a_patient, a_study, account_of, ends, racoon, served
+from tests.journeys.steps import SMALL, STUDY, a_lesion, a_patient, a_study, account_of, ends, files_of, racoon, served
 
 PER_SERIES = STUDY + 'case = { per = "annotated-series" }\n'
 
@@ -45,6 +45,21 @@ def test_two_cases_a_study_use_each_instance_once(folder):
     account = account_of(folder, PER_SERIES)
 
     assert [ends(stage.outcomes) for stage in account.stages] == [{"used": 18}, {"used": 2}]
+
+
+def test_the_same_examination_twice_is_one_case(folder):
+    """A copy under other UIDs and another name would count twice, perhaps on both sides of the split."""
+    for name in ("COPY-1", "COPY-2"):
+        a_patient(folder / "archive", name, value_of=lambda k, j, i: 11 * k + 3 * j - 2 * i)
+
+    account = account_of(folder)
+
+    manifest, _ = the_dataset(folder)
+    (copy,) = [outcome for outcome in account.stages[1].outcomes if outcome.code]
+    assert ends(account.stages[1].outcomes) == {"case.quality": 1, "used": 2}
+    assert ends(account.stages[0].outcomes) == {"case.quality": 9, "used": 18}
+    assert any(f"image.duplicate: same voxels as case {case.case_id}" in copy.message for case in manifest.cases)
+    assert not [path for path in files_of(folder / "site" / "datasets") if copy.ref.case_id in path]
 
 
 def test_a_screenshot_waits_in_quarantine_and_its_study_goes_on(folder):
