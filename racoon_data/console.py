@@ -80,12 +80,14 @@ def progress(*, as_json: bool = False, every_s: float = 2.0) -> Iterator[OnEvent
 
 
 def _plain(every_s: float) -> OnEvent:
-    last: dict[str, float] = {}
+    """Write a line when a kind of work was silent for a while, and one when it ends."""
+    spoken: dict[str, tuple[float, bool]] = {}
 
     def listen(event: Event) -> None:
-        is_last = event.total is not None and event.done >= event.total
-        if is_last or time.monotonic() - last.get(event.kind, -every_s) >= every_s:
-            last[event.kind] = time.monotonic()
+        is_end = event.total is not None and event.done >= event.total
+        since, was_end = spoken.get(event.kind, (-every_s, False))
+        if time.monotonic() - since >= every_s or (is_end and not was_end):
+            spoken[event.kind] = (time.monotonic(), is_end)
             talk(f"{event.kind}: {event.done}/{event.total or '?'} {event.ref}".rstrip())
 
     return listen

@@ -108,13 +108,31 @@ def load_toml(path: Path, table: type[Table]) -> Table:
         SettingsError: The file is missing, is no TOML or does not fit; the message names the key.
     """
     try:
-        return table.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise SettingsError(f"{path} does not exist", hint="name an existing file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not TOML: {error}", hint="mend the syntax") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
+    return parse_toml(text, table, name=str(path))
+
+
+def parse_toml(text: str, table: type[Table], *, name: str) -> Table:
+    """Fit TOML text into a settings table.
+
+    Args:
+        text: The TOML.
+        table: Model it must fit.
+        name: What messages call it.
+
+    Raises:
+        SettingsError: It is no TOML or does not fit; the message names the key.
+    """
+    try:
+        return table.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{name} is not TOML: {error}", hint="mend the syntax") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         hint = "compare with the example in schemas/"
-        raise SettingsError(f"{path}: {key}: {first['msg']}", hint=hint) from error
+        raise SettingsError(f"{name}: {key}: {first['msg']}", hint=hint) from error

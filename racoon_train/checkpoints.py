@@ -67,27 +67,6 @@ def load_weights(path: Path) -> Weights:
     return weights
 
 
-def save_optimizer(path: Path, optimizer: Any) -> None:
-    """Keep an optimizer's moments as named arrays."""
-    arrays: Weights = {}
-    for number, slots in optimizer.state_dict()["state"].items():
-        arrays.update({f"{number}.{name}": tensor.detach().cpu().numpy() for name, tensor in slots.items()})
-    save_weights(path, arrays)
-
-
-def load_optimizer(path: Path, optimizer: Any) -> None:
-    """Put kept moments back; a file that is not there leaves a fresh optimizer."""
-    import torch
-
-    if not path.is_file():
-        return
-    state: dict[int, dict[str, Any]] = {}
-    for name, array in load_weights(path).items():
-        number, slot = name.split(".", 1)
-        state.setdefault(int(number), {})[slot] = torch.from_numpy(array)
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
 def save_model(model: Model, weights: Weights) -> None:
     """Write weights and card."""
     save_weights(model.weights, weights)

@@ -13,6 +13,7 @@ from racoon_data.labels import IGNORE
 from racoon_train.data.loaders import Batch
 from racoon_train.data.transforms import windowed
 from racoon_train.federated.job import Job
+from racoon_train.optimizer import AdamW
 
 Probabilities = npt.NDArray[np.float32]
 _SMOOTH = 1e-5
@@ -73,15 +74,7 @@ def learning_rate(job: Job, step: int) -> float:
     return job.training.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(step / total, 1.0))))
 
 
-def optimizer_of(network: Any, job: Job) -> Any:
-    """Make the optimizer of a job (AdamW)."""
-    import torch
-
-    settings = job.training
-    return torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-
-
-def train_steps(network: Any, optimizer: Any, stream: Iterator[Batch], job: Job, *, first_step: int) -> list[float]:
+def train_steps(network: Any, optimizer: AdamW, stream: Iterator[Batch], job: Job, *, first_step: int) -> list[float]:
     """Train a round's worth of steps.
 
     Args:
@@ -101,14 +94,12 @@ def train_steps(network: Any, optimizer: Any, stream: Iterator[Batch], job: Job,
     losses: list[float] = []
     for step in range(first_step, first_step + job.training.local_steps):
         batch = next(stream)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(job, step)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         logits = network(torch.from_numpy(batch.images).to(where))
         loss = marginal_loss(logits, torch.from_numpy(batch.targets).to(where), annotated=batch.annotated)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_GRADIENT)
-        optimizer.step()
+        optimizer.step(learning_rate(job, step))
         losses.append(float(loss.detach()))
     return losses
 

@@ -63,5 +63,5 @@ def set_weights(network: Any, weights: Weights) -> None:
     own = network.state_dict()
     if set(own) != set(weights) or any(tuple(own[name].shape) != weights[name].shape for name in own):
         raise PayloadError("the weights belong to another network", hint="train again with this job")
-    cast = {name: torch.as_tensor(np.ascontiguousarray(weights[name])).to(own[name].dtype) for name in own}
+    cast = {name: torch.from_numpy(np.array(weights[name])).to(own[name].dtype) for name in own}
     network.load_state_dict(cast)

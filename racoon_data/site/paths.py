@@ -7,7 +7,7 @@ from pathlib import Path
 
 from racoon_data.errors import SettingsError
 from racoon_data.files.atomic import write_text
-from racoon_data.settings import SiteSettings, load_toml
+from racoon_data.settings import SiteSettings, load_toml, parse_toml
 
 SETTINGS_NAME = "racoon.toml"
 
@@ -103,12 +103,8 @@ def create_site(root: Path, settings_toml: str) -> Site:
     """
     if (root / SETTINGS_NAME).exists():
         raise SettingsError(f"{root} is a site already", hint="choose another folder")
+    site = Site(root, parse_toml(settings_toml, SiteSettings, name=SETTINGS_NAME))
     write_text(root / SETTINGS_NAME, settings_toml)
-    try:
-        site = open_site(root)
-    except SettingsError:
-        (root / SETTINGS_NAME).unlink()
-        raise
     for folder in (site.vault, site.spool, site.quarantine, site.work, site.datasets, site.runs):
         folder.mkdir(parents=True, exist_ok=True)
     site.vault.chmod(0o700)

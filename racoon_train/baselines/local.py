@@ -31,7 +31,7 @@ def train_local(site: SiteClient, out: Path, *, on_event: OnEvent = ignore) -> P
         The model (safetensors).
     """
     alone = replace(site, state=out / "state")
-    alone.state.mkdir(parents=True, exist_ok=True)
+    alone.begin()
     weights, log, rounds = initial_weights(site.job), RoundLog(out), site.job.training.rounds
     for round_ in range(1, rounds + 1):
         update = alone.train(weights, round_)

@@ -13,6 +13,7 @@ from racoon_train.data.loaders import Batch
 from racoon_train.federated.contract import SiteClient
 from racoon_train.federated.rounds import RoundLog, round_file
 from racoon_train.networks import initial_weights, network_of, set_weights, weights_of
+from racoon_train.optimizer import AdamW
 
 
 def train_pooled(sites: Sequence[SiteClient], out: Path, *, on_event: OnEvent = ignore) -> Path:
@@ -31,7 +32,7 @@ def train_pooled(sites: Sequence[SiteClient], out: Path, *, on_event: OnEvent = 
     engine.be_a_good_neighbour()
     network = network_of(job).to(engine.device())
     set_weights(network, initial_weights(job))
-    optimizer = engine.optimizer_of(network, job)
+    optimizer = AdamW(network, weight_decay=job.training.weight_decay)
     log = RoundLog(out)
     for round_ in range(1, job.training.rounds + 1):
         first = (round_ - 1) * longer.training.local_steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class CachedCase:
         image: ``[c, k, j, i]``, int16 where that is exact, else float32.
         label: uint8 ``[k, j, i]``.
         foreground: Labelled voxels (k, j, i) by label value, at most 4096 each, in scan order.
+        annotated: Labels that were looked for in it.
     """
 
     case_id: str
@@ -43,6 +44,16 @@ class CachedCase:
     image: npt.NDArray[Any]
     label: npt.NDArray[np.uint8]
     foreground: dict[int, npt.NDArray[np.int32]]
+    annotated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """What a cache knows of a case without loading it."""
+
+    case_id: str
+    split: str
+    annotated: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +61,12 @@ class Cache:
     """A built cache: where it lies, which cases it has and which could not be decoded."""
 
     folder: Path
-    cases: tuple[tuple[str, str], ...]
+    cases: tuple[CacheEntry, ...]
     quarantined: tuple[Outcome, ...] = ()
 
     def load(self, split: str) -> tuple[CachedCase, ...]:
         """Load the cases of ``train``, ``test`` or ``all`` into memory, sorted by identity."""
-        return tuple(_load(self.folder, case_id, side) for case_id, side in self.cases if split in ("all", side))
+        return tuple(_load(self.folder, entry) for entry in self.cases if split in ("all", entry.split))
 
 
 def build_cache(dataset: Dataset, folder: Path, *, on_event: OnEvent = ignore) -> Cache:
@@ -74,12 +85,12 @@ def build_cache(dataset: Dataset, folder: Path, *, on_event: OnEvent = ignore) -
     items = [(CaseRef(case.case_id), case) for case in dataset.cases]
     results = list(run_items("cache", items, partial(_store, home), on_event=on_event))
     bad = tuple(result.outcome for result in results if result.outcome.status is not Status.DONE)
-    good = tuple(
-        (case.case_id, case.split) for case in dataset.cases if CaseRef(case.case_id) not in {b.ref for b in bad}
-    )
+    lost = {outcome.ref for outcome in bad}
+    kept = [case for case in dataset.cases if CaseRef(case.case_id) not in lost]
+    good = tuple(CacheEntry(case.case_id, case.split, case.annotated) for case in kept)
     if not good:
         raise DatasetError("no case could be decoded", ref=dataset.name, hint="run racoon dataset check")
-    write_json(home / "cases.json", {"layout": _LAYOUT, "cases": [list(case) for case in good]})
+    write_json(home / "cases.json", {"cases": [asdict(entry) for entry in good]})
     return Cache(home, good, bad)
 
 
@@ -94,7 +105,8 @@ def open_cache(dataset_sha256: str, folder: Path) -> Cache:
         document = json.loads((home / "cases.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DatasetError("the cache of this dataset is not built", hint="train through racoon train") from error
-    return Cache(home, tuple((case_id, split) for case_id, split in document["cases"]))
+    entries = (CacheEntry(case["case_id"], case["split"], tuple(case["annotated"])) for case in document["cases"])
+    return Cache(home, tuple(entries))
 
 
 def cache_home(dataset_sha256: str, folder: Path) -> Path:
@@ -147,11 +159,11 @@ def _write(path: Path, array: npt.NDArray[Any]) -> None:
         )
 
 
-def _load(home: Path, case_id: str, split: str) -> CachedCase:
+def _load(home: Path, entry: CacheEntry) -> CachedCase:
     import blosc2
 
-    image = blosc2.open(str(home / f"{case_id}.image.b2nd"), mode="r")[...]
-    label = blosc2.open(str(home / f"{case_id}.label.b2nd"), mode="r")[...]
-    with np.load(home / f"{case_id}.index.npz", allow_pickle=False) as index:
+    image = blosc2.open(str(home / f"{entry.case_id}.image.b2nd"), mode="r")[...]
+    label = blosc2.open(str(home / f"{entry.case_id}.label.b2nd"), mode="r")[...]
+    with np.load(home / f"{entry.case_id}.index.npz", allow_pickle=False) as index:
         foreground = {int(name): index[name] for name in index.files}
-    return CachedCase(case_id, split, image, label, foreground)
+    return CachedCase(entry.case_id, entry.split, image, label, foreground, entry.annotated)

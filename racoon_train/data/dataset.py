@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from racoon_data.errors import DamagedDatasetError, DatasetError, SplitLeakError
+from racoon_data.dataset.splits import check_splits
+from racoon_data.errors import DamagedDatasetError, DatasetError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import sha256_of
+from racoon_data.files.manifest import CaseRecord, Manifest, load_manifest
+from racoon_data.files.nifti import read_nifti
+from racoon_data.labels import IGNORE
 from racoon_data.outcomes import Outcome, Status
 from racoon_data.refs import CaseRef
 from racoon_data.runner.run import run_items
 
-MANIFEST_NAME = "racoon.json"
+_TOLERANCE_MM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class TrainCase:
         split: ``train`` or ``test``.
         images: One NIfTI file per channel.
         label: Label map.
+        annotated: Labels that were looked for in it.
+        ignore_value: Voxel value that means "do not learn from this voxel", if any.
         sha256: Checksum by path relative to the dataset.
     """
 
@@ -39,6 +43,8 @@ class TrainCase:
     split: str
     images: tuple[Path, ...]
     label: Path
+    annotated: tuple[str, ...] = ()
+    ignore_value: int | None = None
     sha256: tuple[tuple[str, str], ...] = ()
 
 
@@ -81,26 +87,26 @@ def open_dataset(root: Path, *, verify: bool = True, on_event: OnEvent = ignore)
 
     Raises:
         DatasetError: There is no manifest, or no case is left.
-        SplitLeakError: A patient stands in both splits.
+        SchemaError: The manifest does not validate.
+        SplitLeakError: A patient stands on both sides of a split.
     """
-    manifest = _manifest(root)
-    cases = tuple(
-        sorted((_case(root, entry) for entry in manifest["cases"] if entry["label"]), key=lambda c: c.case_id)
-    )
-    _refuse_leaks(cases)
+    manifest = load_manifest(root)
+    check_splits(manifest.cases)
+    records = sorted(manifest.cases, key=lambda record: record.case_id)
+    cases = tuple(_case(root, record, manifest) for record in records if record.label)
     items = [(CaseRef(case.case_id), case) for case in cases]
     results = list(run_items("verify", items, _verified, on_event=on_event)) if verify else []
     bad = tuple(result.outcome for result in results if result.outcome.status is not Status.DONE)
     kept = tuple(case for case in cases if CaseRef(case.case_id) not in {outcome.ref for outcome in bad})
     if not kept:
-        raise DatasetError("no usable labelled case is left", ref=manifest["name"], hint="run racoon dataset check")
+        raise DatasetError("no usable labelled case is left", ref=manifest.name, hint="run racoon dataset check")
     return Dataset(
         root=root,
-        name=manifest["name"],
-        site=manifest["site"],
-        sha256=manifest["dataset_sha256"],
-        labels={label["name"]: int(label["value"]) for label in manifest["label_schema"]["labels"]},
-        annotated=tuple(manifest["annotated_labels"]),
+        name=manifest.name,
+        site=manifest.site,
+        sha256=manifest.dataset_sha256,
+        labels={label.name: label.value for label in manifest.label_schema.labels},
+        annotated=_annotated(manifest),
         cases=kept,
         quarantined=bad,
     )
@@ -110,51 +116,39 @@ def read_arrays(case: TrainCase) -> tuple[npt.NDArray[np.float32], npt.NDArray[n
     """Decode one case.
 
     Returns:
-        Image float32 ``[c, k, j, i]`` and label uint8 ``[k, j, i]``.
+        Image float32 ``[c, k, j, i]`` and label uint8 ``[k, j, i]``, where 255 means ignore.
 
     Raises:
-        DatasetError: Channels and label do not share one shape.
+        DatasetError: A file cannot be read, or channels and label do not share one grid.
     """
-    image = np.stack([_read_nifti(path).astype(np.float32) for path in case.images])
-    label = np.ascontiguousarray(_read_nifti(case.label).astype(np.uint8))
-    if image.shape[1:] != label.shape:
-        raise DatasetError("image and label differ in shape", ref=CaseRef(case.case_id), hint="harmonize again")
-    return image, label
+    label, grid = read_nifti(case.label)
+    channels = []
+    for path in case.images:
+        image, own = read_nifti(path)
+        if not own.same_grid(grid, tol_mm=_TOLERANCE_MM):
+            raise DatasetError("image and label lie on two grids", ref=CaseRef(case.case_id), hint="harmonize again")
+        channels.append(image.astype(np.float32))
+    values = label.astype(np.uint8)
+    if case.ignore_value is not None:
+        values[label == case.ignore_value] = IGNORE
+    return np.stack(channels), np.ascontiguousarray(values)
 
 
-def _manifest(root: Path) -> dict[str, Any]:
-    path = root / MANIFEST_NAME
-    try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{root.name} has no readable {MANIFEST_NAME}", hint="name a dataset folder") from error
-    return document
+def _annotated(manifest: Manifest) -> tuple[str, ...]:
+    return manifest.annotated_labels or tuple(label.name for label in manifest.label_schema.labels)
 
 
-def _read_nifti(path: Path) -> npt.NDArray[Any]:
-    import nibabel
-
-    return np.asarray(nibabel.load(path).dataobj).transpose(2, 1, 0)
-
-
-def _case(root: Path, entry: Mapping[str, Any]) -> TrainCase:
+def _case(root: Path, record: CaseRecord, manifest: Manifest) -> TrainCase:
     return TrainCase(
-        case_id=entry["case_id"],
-        patient=entry["patient"],
-        split=entry["split"],
-        images=tuple(root / name for name in entry["images"]),
-        label=root / entry["label"],
-        sha256=tuple(sorted((str(root / name), digest) for name, digest in entry["sha256"].items())),
+        case_id=record.case_id,
+        patient=record.patient,
+        split=record.split,
+        images=tuple(root / name for name in record.images),
+        label=root / str(record.label),
+        annotated=record.annotated or _annotated(manifest),
+        ignore_value=manifest.ignore_value,
+        sha256=tuple(sorted((str(root / name), digest) for name, digest in record.sha256.items())),
     )
-
-
-def _refuse_leaks(cases: tuple[TrainCase, ...]) -> None:
-    sides: dict[str, set[str]] = {}
-    for case in cases:
-        sides.setdefault(case.patient, set()).add(case.split)
-    leaks = sorted(patient for patient, splits in sides.items() if len(splits) > 1)
-    if leaks:
-        raise SplitLeakError(f"{len(leaks)} patient(s) stand in both splits", hint="split the dataset again")
 
 
 def _verified(case: TrainCase) -> TrainCase:

@@ -22,7 +22,7 @@ class Batch:
     Attributes:
         images: float32 ``[b, c, h, w]`` in about 0..1.
         targets: Class numbers uint8 ``[b, h, w]``, 255 to ignore.
-        annotated: Class numbers (without 0) that the cases' site looked for.
+        annotated: Class numbers (without 0) that were looked for in its cases.
     """
 
     images: npt.NDArray[np.float32]
@@ -35,29 +35,33 @@ def rng_of(seed: int, site: str, round_: int) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(site.encode("utf-8")), round_])
 
 
-def batches(
-    cases: Sequence[CachedCase], job: Job, rng: np.random.Generator, *, annotated: tuple[int, ...]
-) -> Iterator[Batch]:
-    """Draw batches without end.
+def batches(cases: Sequence[CachedCase], job: Job, rng: np.random.Generator) -> Iterator[Batch]:
+    """Draw batches without end; the cases of one batch share what was annotated in them.
 
     Args:
         cases: Training cases in memory.
         job: Patch size, batch size, window, labels.
         rng: Source of chance.
-        annotated: Class numbers annotated at the cases' site.
 
     Yields:
         One batch after another.
 
     Raises:
-        DatasetError: There is no training case.
+        DatasetError: There is no training case with a class of the job.
     """
-    if not cases:
+    usable = [case for case in cases if _numbers(case, job)]
+    if not usable:
         raise DatasetError("there is no training case", hint="lower the test fraction or add cases")
     while True:
-        drawn = [_patch(cases, job, rng) for _ in range(job.training.batch_size)]
+        annotated = _numbers(usable[int(rng.integers(len(usable)))], job)
+        alike = [case for case in usable if _numbers(case, job) == annotated]
+        drawn = [_patch(alike, job, rng) for _ in range(job.training.batch_size)]
         images, targets = (np.stack(part) for part in zip(*drawn, strict=True))
         yield Batch(images, targets, annotated)
+
+
+def _numbers(case: CachedCase, job: Job) -> tuple[int, ...]:
+    return tuple(number for number, name in enumerate(job.class_names, start=1) if name in case.annotated)
 
 
 def _patch(cases: Sequence[CachedCase], job: Job, rng: np.random.Generator) -> tuple[Image, Target]:

@@ -7,13 +7,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from racoon_data import console
-from racoon_data.errors import RacoonError, SettingsError
+from racoon_data import console, plugins
+from racoon_data.errors import MissingExtraError, RacoonError, SettingsError
 from racoon_data.events import OnEvent
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 SEED = 2024
-PATIENTS = 8
+PATIENTS = 10
 EXTERNAL_PATIENTS = 6
 PAGES = "racoon-demo"
 
@@ -37,6 +38,7 @@ def demo(
 ) -> None:
     """See the whole walk work on this machine. Example: racoon demo --sites 3 --keep demo."""
     started = time.monotonic()
+    _need(aggregator)
     with _tree(keep) as tree:
         hospitals, external = _raise_hospitals(sites, tree, as_json=as_json)
         comparison = _compare(
@@ -45,6 +47,15 @@ def demo(
         pages = tree if keep else _bring_out(tree, [*hospitals, *external])
     _show(comparison, pages, [*hospitals, *external], as_json=as_json)
     console.talk(f"done in {time.monotonic() - started:.0f} s")
+
+
+def _need(aggregator: str) -> None:
+    """Say at once, and not after the hospitals' walks, that a part of racoon is missing."""
+    needed = ["torch", "monai", *(["flwr"] if aggregator == "flower" else [])]
+    if missing := [name for name in needed if find_spec(name) is None]:
+        message = f"the demo trains, and {', '.join(missing)} is not installed"
+        raise MissingExtraError(message, hint="pip install 'racoon[flower]'")
+    plugins.load(plugins.AGGREGATORS, aggregator)
 
 
 @contextmanager

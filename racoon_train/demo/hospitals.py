@@ -18,6 +18,9 @@ from racoon_data.site.paths import Site, create_site, open_site
 from racoon_data.testing.site_study import site_toml, study_toml
 from racoon_data.testing.sites import SitePlan, write_site
 
+# Hospitals this small need more than a quarter of their patients for a test that says anything.
+TEST_FRACTION = 0.35
+
 
 @dataclass(frozen=True, slots=True)
 class Hospital:
@@ -50,7 +53,7 @@ def raise_hospital(plan: SitePlan, folder: Path, *, patients: int, seed: int, on
     with EmbeddedPacs(archive) as pacs:
         site = _site(plan, folder / "site", port=pacs.port, seed=seed)
         study_file = site.root / "study.toml"
-        write_text(study_file, study_toml(plan))
+        write_text(study_file, study_toml(plan, test_fraction=TEST_FRACTION))
         study = load_toml(study_file, StudySettings)
         account = walk(plan_study(site, study, base=study_file.parent), on_event=on_event)
     return Hospital(plan.name, site.root, account)

@@ -15,14 +15,15 @@ from racoon_data.refs import FileRef
 from racoon_data.runner.run import run_items
 from racoon_train import engine
 from racoon_train.checkpoints import load_model
-from racoon_train.evaluation.judging import ENSEMBLE, LOCAL_PREFIX, TestSet, judge, mean_of, trace
-from racoon_train.evaluation.metrics import CaseScore, mean_dice
+from racoon_train.evaluation.judging import ENSEMBLE, LOCAL_PREFIX, TestSet, judge, trace
+from racoon_train.evaluation.metrics import CaseScore, mean_dice, mean_of
 from racoon_train.federated.job import Job
 
 POLICY = (
-    "Dice per class and case in 3D. A class absent from truth and prediction alike is not counted; a missed or an "
-    "invented lesion counts 0. A class that was not annotated in a dataset is n/a there. A model predicts only "
-    "classes that were annotated where it was trained; the others count as missed."
+    "Dice per class and case in 3D, over the cases whose truth has the class; a missed lesion counts 0. Where the "
+    "truth has none, there is no Dice: a prediction there is counted as a false alarm. A class that was not annotated "
+    "in a dataset is n/a there. A model predicts only classes that were annotated where it was trained; the others "
+    "count as missed."
 )
 
 
@@ -149,12 +150,14 @@ def _cell(model: str, test_set: TestSet, scores: Sequence[CaseScore]) -> dict[st
     classes = {
         name: {
             "dice": value,
-            "cases": sum(1 for entry in scores if entry[name] is not None),
+            "cases": sum(entry[name].dice is not None for entry in scores),
+            "absent": sum(entry[name].is_false_alarm is not None for entry in scores),
+            "false_alarms": sum(entry[name].is_false_alarm is True for entry in scores),
             "annotated": name in test_set.annotated,
         }
         for name, value in means.items()
     }
-    return {"model": model, "dataset": test_set.name, "classes": classes, "mean": mean_of(means)}
+    return {"model": model, "dataset": test_set.name, "classes": classes, "mean": mean_of(means.values())}
 
 
 def summary(cells: Sequence[Mapping[str, Any]], test_sets: Sequence[TestSet]) -> list[dict[str, Any]]:
@@ -195,8 +198,12 @@ def _duels(
             gaps = [
                 mine - theirs
                 for a, b in zip(own["federated"], own[rival], strict=True)
-                if (mine := mean_of(a)) is not None and (theirs := mean_of(b)) is not None
+                if (mine := _case_mean(a)) is not None and (theirs := _case_mean(b)) is not None
             ]
             counts = {"better": sum(gap > 0 for gap in gaps), "worse": sum(gap < 0 for gap in gaps)}
             duels.append({"dataset": each.name, "rival": rival, **counts, "equal": len(gaps) - sum(counts.values())})
     return duels
+
+
+def _case_mean(entry: CaseScore) -> float | None:
+    return mean_of(each.dice for each in entry.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from racoon_train.baselines.ensemble import mean_softmax
 from racoon_train.checkpoints import Model, load_model
 from racoon_train.data.cache import CachedCase, build_cache, open_cache
 from racoon_train.data.dataset import open_dataset
-from racoon_train.evaluation.metrics import CaseScore, mean_dice, merge_unlearned, score
+from racoon_train.evaluation.metrics import CaseScore, mean_dice, mean_of, merge_unlearned, score
 from racoon_train.federated.contract import check_fit
 from racoon_train.federated.rounds import round_file
 
@@ -78,7 +77,7 @@ def judge(test_set: TestSet, models: Mapping[str, Model]) -> dict[str, tuple[Cas
         job = next(iter(models.values())).job
         for name, verdict in verdicts.items():
             predicted = verdict.argmax(axis=0).astype(np.uint8)
-            found.setdefault(name, []).append(score(predicted, case, job, annotated=test_set.annotated))
+            found.setdefault(name, []).append(score(predicted, case, job))
     return {name: tuple(scores) for name, scores in found.items()}
 
 
@@ -99,15 +98,9 @@ def trace(test_set: TestSet, folders: Mapping[str, Path]) -> list[dict[str, Any]
             weights = round_file(folder, round_)
             if weights.is_file():
                 model = Model(weights, final.job, final.kind, final.learned)
-                dice = mean_of(mean_dice(judge(test_set, {arm: model})[arm]))
+                dice = mean_of(mean_dice(judge(test_set, {arm: model})[arm]).values())
                 points.append({"arm": arm, "dataset": test_set.name, "round": round_, "dice": dice})
     return points
-
-
-def mean_of(means: CaseScore) -> float | None:
-    """Average the classes that count; ``None`` where none does."""
-    counted = [value for value in means.values() if value is not None]
-    return fmean(counted) if counted else None
 
 
 def judge_dataset(model: Path, root: Path, *, split: str, cache: Path) -> dict[str, float | None]:

@@ -38,6 +38,7 @@ def print_tables(comparison: Comparison) -> None:
     for label in document["classes"]:
         by_class = [[model, *map(figure_of, values)] for model, values in matrix(document, label)]
         console.table([label, *names], by_class)
+    console.table(["False alarms", *document["classes"]], [[model, *counts] for model, counts in alarms(document)])
     summary = [[entry["arm"], *(figure_of(entry[place]) for place in _PLACES)] for entry in document["summary"]]
     console.table(["Summary", *_PLACES.values()], summary)
     for sentence in verdict(document):
@@ -76,6 +77,19 @@ def losing(document: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{label} at {dataset['name']} ({own:.3f}; {best[1]} {best[0]:.3f})"
 
 
+def alarms(document: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """Count false alarms per model and class over all test sets: cases alarmed of cases without the class."""
+    rows = []
+    for model in document["models"]:
+        cells = [cell["classes"] for cell in document["cells"] if cell["model"] == model["name"]]
+        counts = [
+            (sum(cell[label]["false_alarms"] for cell in cells), sum(cell[label]["absent"] for cell in cells))
+            for label in document["classes"]
+        ]
+        rows.append((model["name"], [f"{alarmed} of {absent}" if absent else "n/a" for alarmed, absent in counts]))
+    return rows
+
+
 def write_page(comparison: Comparison, path: Path) -> None:
     """Write the page: no script, no network, readable in light and dark."""
     import jinja2
@@ -104,6 +118,7 @@ def write_page(comparison: Comparison, path: Path) -> None:
         figure_of=figure_of,
         best=best_of,
         colors=plots.ARM_COLORS,
+        alarms=alarms(document),
         lost=[(r["round"], alias, code) for r in document["rounds"] for alias, code in r["lost"].items()],
     )
     write_text(path, page)

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from racoon_data.errors import DatasetError, JobMismatchError, RacoonError
+from racoon_data.errors import DatasetError, JobMismatchError, RacoonError, SettingsError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import write_json
+from racoon_data.files.manifest import load_manifest
 from racoon_train.data.cache import CachedCase, build_cache, open_cache
-from racoon_train.data.dataset import MANIFEST_NAME, Dataset, open_dataset
+from racoon_train.data.dataset import Dataset, open_dataset
 from racoon_train.data.loaders import Batch, batches, rng_of
 from racoon_train.federated.guards import check_weights
 from racoon_train.federated.job import Job, job_from
 from racoon_train.federated.update import Update
 from racoon_train.networks import Weights, initial_weights, network_of, set_weights, weights_of
+from racoon_train.optimizer import AdamW
 
 logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
+_ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,10 @@ class SiteClient:
         engine.be_a_good_neighbour()
         network = network_of(self.job).to(engine.device())
         set_weights(network, weights)
-        optimizer = engine.optimizer_of(network, self.job)
-        if round_ > 1:
-            checkpoints.load_optimizer(self._optimizer_file(round_ - 1), optimizer)
+        optimizer = AdamW(network, weight_decay=self.job.training.weight_decay)
+        kept = [path for path in self._optimizer_files() if path.name < _optimizer_name(round_)]
+        if kept:
+            optimizer.load(checkpoints.load_weights(kept[-1]))
         losses = engine.train_steps(
             network,
             optimizer,
@@ -71,8 +76,9 @@ class SiteClient:
             self.job,
             first_step=(round_ - 1) * self.job.training.local_steps,
         )
-        checkpoints.save_optimizer(self._optimizer_file(round_), optimizer)
-        self._optimizer_file(round_ - 2).unlink(missing_ok=True)
+        checkpoints.save_weights(self.state / _optimizer_name(round_), optimizer.arrays())
+        for older in kept[:-1]:
+            older.unlink()
         return Update(weights_of(network), len(cases), {"loss": sum(losses) / len(losses)})
 
     def evaluate(self, weights: Weights) -> Mapping[str, float]:
@@ -81,7 +87,7 @@ class SiteClient:
 
         network = network_of(self.job)
         set_weights(network, weights)
-        scores = score_cases(network, self.cases("test"), self.job, annotated=self.annotated)
+        scores = score_cases(network, self.cases("test"), self.job)
         means = mean_dice(scores)
         return {f"dice.{name}": value for name, value in means.items() if value is not None}
 
@@ -91,15 +97,13 @@ class SiteClient:
         Raises:
             DatasetError: The dataset changed since approval, or its cache is gone.
         """
-        manifest = json.loads((self.dataset / MANIFEST_NAME).read_text(encoding="utf-8"))
-        if manifest["dataset_sha256"] != self.dataset_sha256:
+        if load_manifest(self.dataset).dataset_sha256 != self.dataset_sha256:
             raise DatasetError("the dataset changed since the job was approved", hint="approve the job again")
         return open_cache(self.dataset_sha256, self.cache).load(split)
 
     def stream(self, cases: Sequence[CachedCase], round_: int) -> Iterator[Batch]:
         """Draw this site's batches of a round; the same in every arm of a comparison."""
-        numbers = tuple(n for n, name in enumerate(self.job.class_names, start=1) if name in self.annotated)
-        return batches(cases, self.job, rng_of(self.job.seed, self.alias, round_), annotated=numbers)
+        return batches(cases, self.job, rng_of(self.job.seed, self.alias, round_))
 
     def save(self, path: Path) -> None:
         """Write the site's paper: what a new process needs to be this site again."""
@@ -114,8 +118,18 @@ class SiteClient:
         }
         write_json(path, document)
 
-    def _optimizer_file(self, round_: int) -> Path:
-        return self.state / f"optimizer-{round_:04d}.safetensors"
+    def begin(self) -> None:
+        """Start a run anew: forget the optimizer of an earlier one."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        for path in self._optimizer_files():
+            path.unlink()
+
+    def _optimizer_files(self) -> list[Path]:
+        return sorted(self.state.glob("optimizer-*.safetensors"))
+
+
+def _optimizer_name(round_: int) -> str:
+    return f"optimizer-{round_:06d}.safetensors"
 
 
 def open_site_client(path: Path) -> SiteClient:
@@ -145,14 +159,16 @@ def join(alias: str, root: Path, job: Job, home: Path, *, on_event: OnEvent = ig
     Raises:
         DatasetError: The dataset cannot be used.
         JobMismatchError: Its label language or channels are not the job's.
+        SettingsError: The alias could not name a file.
     """
+    if not _ALIAS.fullmatch(alias):
+        raise SettingsError(f"{alias!r} is no alias", hint="use letters, digits, - and _, at most 31")
     dataset = open_dataset(root, on_event=on_event)
     check_fit(dataset, job)
     cache = build_cache(dataset, home / "cache", on_event=on_event)
     for outcome in (*dataset.quarantined, *cache.quarantined):
         logger.warning("%s set aside %s: %s", alias, outcome.ref, outcome.code)
     state = home / "state" / alias
-    state.mkdir(parents=True, exist_ok=True)
     annotated = tuple(name for name in job.class_names if name in dataset.annotated)
     return SiteClient(
         alias, job, root.resolve(), dataset.sha256, annotated, (home / "cache").resolve(), state.resolve()

@@ -42,7 +42,7 @@ class TrainingSettings(Frozen):
     patch: Positive = 96
     foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     window: tuple[float, float] = (-1000.0, 400.0)
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
 
 

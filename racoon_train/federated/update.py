@@ -31,7 +31,7 @@ def cast_like(weights: Weights, reference: Weights) -> Weights:
     for name, own in reference.items():
         value = weights[name]
         value = np.rint(value) if own.dtype.kind in "iu" and value.dtype.kind == "f" else value
-        cast[name] = np.ascontiguousarray(value.astype(own.dtype))
+        cast[name] = np.array(value, dtype=own.dtype)
     return cast
 
 

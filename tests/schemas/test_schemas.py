@@ -19,9 +19,12 @@ EXAMPLES = schemas.folder() / "examples"
 WRONG = {
     "audit-event": (("previous",), "short"),
     "case-sidecar": (("Geometry", "Orientation"), "RAX"),
+    "comparison": (("cells", 0, "mean"), 1.5),
     "dataset-manifest": (("cases", 0, "split"), "both"),
+    "federation-job": (("training", "rounds"), 0),
     "label-schema": (("labels", 0, "value"), 0),
     "labels": (("labels", 0, "annotated"), "yes"),
+    "model-card": (("kind",), "magic"),
     "outcome": (("status",), "lost"),
     "qc-finding": (("severity",), "bad"),
     "recipe": (("min_lesion_ml",), -1),

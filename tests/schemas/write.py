@@ -11,6 +11,7 @@ from racoon_data.files.manifest import Manifest
 from racoon_data.harmonize.recipe import Recipe
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
+from racoon_train.federated.job import Job
 
 MODELS: dict[str, type[BaseModel]] = {
     "dataset-manifest": Manifest,
@@ -18,6 +19,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "recipe": Recipe,
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
+    "federation-job": Job,
 }
 
 

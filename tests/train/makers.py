@@ -43,11 +43,13 @@ def a_dataset(root: Path, *, site: str = "a", cases: int = 4, annotated: tuple[s
         "name": f"tiny-{site}",
         "site": site,
         "dataset_sha256": whole,
+        "recipe": {},
+        "recipe_sha256": "0" * 64,
         "label_schema": schema,
         "annotated_labels": list(annotated),
         "channels": ["CT"],
+        "counts": {"cases_in": cases, "used": cases, "skipped": 0, "failed": 0},
         "cases": entries,
-        "outcomes": [],
     }
     (root / "racoon.json").write_text(json.dumps(manifest))
     return root
@@ -74,6 +76,8 @@ def _case(
         "fold": None,
         "images": [images],
         "label": labels,
+        "sidecar": f"sidecars/{case_id}.json",
+        "annotated": list(annotated),
         "sha256": {images: _save(root / images, image.astype(np.int16)), labels: _save(root / labels, label)},
     }
 

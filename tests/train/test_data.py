@@ -63,6 +63,28 @@ def test_the_cache_gives_back_every_voxel_without_the_dataset(tmp_path):
         }
 
 
+def test_cases_annotated_differently_are_not_mixed(tmp_path):
+    """A batch says which classes were looked for in its cases, and that holds for each of them."""
+    from dataclasses import replace
+
+    cases = build_cache(open_dataset(a_dataset(tmp_path / "d")), tmp_path / "cache").load("train")
+    mixed = [replace(cases[0], annotated=("lesion",)), *cases[1:]]
+    stream = batches(mixed, a_job(), rng_of(1, "site", 1))
+
+    assert {next(stream).annotated for _ in range(30)} == {(1,), (1, 2)}
+
+
+def test_the_datasets_ignore_value_becomes_ours(tmp_path):
+    """nnU-Net wants the ignore label last in line; training marks such voxels 255."""
+    root = a_dataset(tmp_path / "d")
+    manifest = json.loads((root / "racoon.json").read_text())
+    (root / "racoon.json").write_text(json.dumps({**manifest, "ignore_value": 2}))
+
+    label = read_arrays(open_dataset(root).cases[0])[1]
+
+    assert set(np.unique(label)) == {0, 1, 255}
+
+
 def test_fractions_are_kept_as_floats():
     """int16 is used only where it loses nothing."""
     assert compact(np.array([1.0, -1000.0], np.float32)).dtype == np.int16
@@ -82,9 +104,7 @@ def test_the_same_seed_gives_the_same_batches(tmp_path):
     cases = build_cache(dataset, tmp_path / "cache").load("train")
     job = a_job()
 
-    first, again, other = (
-        next(batches(cases, job, rng_of(5, "site", round_), annotated=(1, 2))) for round_ in (1, 1, 2)
-    )
+    first, again, other = (next(batches(cases, job, rng_of(5, "site", round_))) for round_ in (1, 1, 2))
 
     np.testing.assert_array_equal(first.images, again.images)
     np.testing.assert_array_equal(first.targets, again.targets)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from racoon_train.baselines.ensemble import mean_softmax
-from racoon_train.evaluation.metrics import dice, mean_dice, merge_unlearned, score
+from racoon_train.data.cache import CachedCase
+from racoon_train.evaluation.metrics import ClassScore, dice, mean_dice, merge_unlearned, score
 from tests.train.makers import a_job
 
 torch = pytest.importorskip("torch")
@@ -15,6 +16,26 @@ torch = pytest.importorskip("torch")
 def logits_of(*probabilities: float) -> "torch.Tensor":
     """One voxel whose softmax is the given distribution."""
     return torch.log(torch.tensor(probabilities)).reshape(1, -1, 1, 1)
+
+
+def test_our_adamw_is_pytorchs():
+    """The same steps as torch.optim.AdamW, also when the state goes to disk and back in between."""
+    from racoon_train.optimizer import AdamW
+
+    ours, theirs = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    theirs.load_state_dict(ours.state_dict())
+    reference = torch.optim.AdamW(theirs.parameters(), lr=0.1, weight_decay=0.01)
+    optimizer = AdamW(ours, weight_decay=0.01)
+    for number in range(4):
+        for network in (ours, theirs):
+            network.zero_grad()
+            (network(torch.full((1, 3), number + 1.0)) ** 2).sum().backward()
+        reference.step()
+        optimizer.step(0.1)
+        kept, optimizer = optimizer.arrays(), AdamW(ours, weight_decay=0.01)
+        optimizer.load(kept)
+
+    assert torch.allclose(ours.weight, theirs.weight, atol=1e-6)
 
 
 def test_an_unannotated_class_counts_as_background():
@@ -51,28 +72,40 @@ def test_ignored_voxels_do_not_train():
 
 
 def test_dice_truth():
-    """Half of a mask found is 2/3; nothing there and nothing found is not counted; a miss is 0."""
+    """Half of a mask found is 2/3, a miss is 0, and where there is nothing to find there is no Dice."""
     truth = np.array([True, True, False, False])
     assert dice(np.array([True, False, False, False]), truth) == pytest.approx(2 / 3)
-    assert dice(np.zeros(4, bool), np.zeros(4, bool)) is None
     assert dice(np.zeros(4, bool), truth) == 0.0
-    assert dice(truth, np.zeros(4, bool)) == 0.0
+    assert dice(truth, np.zeros(4, bool)) is None
 
 
-def test_a_class_not_annotated_here_is_not_judged(tmp_path):
-    """Its score is n/a, whatever was predicted; ignored voxels are left out of the others."""
-    from racoon_train.data.cache import CachedCase
+def a_case(label: list[int], annotated: tuple[str, ...]) -> CachedCase:
+    """A case of one row."""
+    row = np.array([[label]], np.uint8)
+    return CachedCase("c", "test", row[None], row, {}, annotated)
 
-    label = np.array([[[1, 1, 255, 0]]], np.uint8)
-    case = CachedCase("c", "test", label[None], label, {})
+
+def test_a_class_not_annotated_here_is_not_judged():
+    """It is n/a, whatever was predicted; ignored voxels are left out of the others."""
     predicted = np.array([[[1, 2, 1, 0]]], np.uint8)
 
-    assert score(predicted, case, a_job(), annotated=["lesion"]) == {"lesion": pytest.approx(2 / 3), "fluid": None}
+    found = score(predicted, a_case([1, 1, 255, 0], ("lesion",)), a_job())
+
+    assert found["lesion"] == ClassScore(pytest.approx(2 / 3), None)
+    assert found["fluid"] == ClassScore(None, None)
+
+
+def test_an_invented_lesion_is_a_false_alarm():
+    """Where the truth has none, a prediction is counted as an alarm, and silence as none."""
+    case = a_case([1, 1, 0, 0], ("lesion", "fluid"))
+
+    assert score(np.array([[[1, 1, 2, 0]]], np.uint8), case, a_job())["fluid"] == ClassScore(None, True)
+    assert score(np.array([[[1, 1, 0, 0]]], np.uint8), case, a_job())["fluid"] == ClassScore(None, False)
 
 
 def test_means_count_only_what_counts():
     """Cases without a value are left out of the mean."""
-    scores = [{"x": 0.5, "y": None}, {"x": None, "y": None}, {"x": 1.0, "y": None}]
+    scores = [{"x": ClassScore(value), "y": ClassScore()} for value in (0.5, None, 1.0)]
 
     assert mean_dice(scores) == {"x": 0.75, "y": None}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from racoon_data import schemas
-from racoon_data.errors import FederationError, JobMismatchError, PayloadError, RacoonError
+from racoon_data.errors import FederationError, JobMismatchError, PayloadError, RacoonError, SettingsError
 from racoon_data.events import ignore
 from racoon_data.ports import Aggregator
 from racoon_train.checkpoints import load_model, load_weights, save_weights
@@ -53,7 +53,7 @@ def test_the_average_is_weighted_and_keeps_dtypes():
     mean = average([Update(REFERENCE, 3), Update(other, 1)], REFERENCE)
 
     np.testing.assert_allclose(mean["w"], 2.0)
-    assert (mean["n"], mean["n"].dtype) == (3, np.int64)
+    assert (mean["n"], mean["n"].dtype, mean["n"].shape) == (3, np.int64, ())
 
 
 def test_two_sites_learn_together(two_sites, tmp_path):
@@ -133,16 +133,24 @@ def test_a_site_resumes_from_its_paper(two_sites, tmp_path):
     job = a_job()
     site = join("site-a", two_sites["site-a"], job, tmp_path)
     site.save(tmp_path / "paper.json")
+    site.begin()
     first = site.train(initial_weights(job), 1)
 
     again = open_site_client(tmp_path / "paper.json")
     resumed, straight = again.train(first.weights, 2), site.train(first.weights, 2)
     fresh = replace(site, state=tmp_path / "fresh")
-    fresh.state.mkdir()
+    fresh.begin()
     forgetful = fresh.train(first.weights, 2)
 
     assert all(np.array_equal(resumed.weights[name], straight.weights[name]) for name in first.weights)
     assert any(not np.array_equal(resumed.weights[name], forgetful.weights[name]) for name in first.weights)
+
+
+@pytest.mark.parametrize("alias", ["../a", "", "a b", "x" * 40])
+def test_an_alias_that_could_not_name_a_file_is_refused(alias, two_sites, tmp_path):
+    """Aliases become file names, so they are plain words."""
+    with pytest.raises(SettingsError):
+        join(alias, two_sites["site-a"], a_job(), tmp_path)
 
 
 def test_weights_of_another_network_are_refused(two_sites, tmp_path):
@@ -163,13 +171,10 @@ def test_a_truncated_weights_file_is_refused(tmp_path):
         load_weights(path)
 
 
-def test_the_job_schema_says_what_the_code_reads():
-    """The published schema is the model's own, the example is the demo's job, and both validate."""
-    generated = {key: value for key, value in Job.model_json_schema().items() if key not in ("title",)}
-    published = schemas.load("federation-job")
-
-    assert {key: published[key] for key in generated} == generated
+def test_the_example_job_is_the_demos():
+    """What the documentation shows is what the demo trains by."""
     example = json.loads((schemas.folder() / "examples" / "federation-job.json").read_text())
+
     assert job_from(example) == demo_job(3)
 
 

@@ -104,6 +104,7 @@ def _start(running: Daemons, sites: Sequence[SiteClient], out: Path) -> None:
     wait_for_port(port, timeout_s=_START_S, running=running)
     for site, node_port in zip(sites, node_ports, strict=True):
         paper = out / "sites" / f"{site.alias}.json"
+        site.begin()
         site.save(paper)
         running.start(f"site-{site.alias}", _supernode(port, node_port, certificates), {"RACOON_SITE_FILE": str(paper)})
 

@@ -29,6 +29,8 @@ class InProcessAggregator:
         """
         parsed = job_from(job)
         sites = [join(alias, root, parsed, out, on_event=on_event) for alias, root in sorted(datasets.items())]
+        for site in sites:
+            site.begin()
         weights = initial_weights(parsed)
         log = RoundLog(out)
         for round_ in range(1, parsed.training.rounds + 1):

@@ -1,0 +1,37 @@
+"""What people and machines read: results on stdout, talk on stderr."""
+
+import json
+
+from racoon_data import console
+from racoon_data.errors import PacsUnreachableError
+from racoon_data.events import Event
+
+
+def test_plain_progress_says_little(capsys):
+    """Outside a terminal, many short series of the same kind give one line, not one each."""
+    with console.progress(every_s=60) as on_event:
+        for _ in range(20):
+            for done in range(1, 4):
+                on_event(Event("receive", "instance 1.2", done, 3))
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["receive: 1/3 instance 1.2", "receive: 3/3 instance 1.2"]
+
+
+def test_json_progress_is_one_event_a_line(capsys):
+    """Machines get every event, on stderr, as JSON."""
+    with console.progress(as_json=True) as on_event:
+        on_event(Event("build", "case a", 1, 2))
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert json.loads(captured.err) == {"kind": "build", "ref": "case a", "done": 1, "total": 2}
+
+
+def test_an_error_is_shown_with_its_code_and_remedy(capsys):
+    """The person reads what happened, the code to look up, and what helps."""
+    console.failure(PacsUnreachableError("nobody listens", hint="check host and port"))
+
+    err = capsys.readouterr().err
+    assert "nobody listens (pacs.unreachable)" in err
+    assert "check host and port" in err
