@@ -121,6 +121,8 @@ def _retrieve_study(
 ) -> StudyVerdict:
     expected = expectation(node, study)
     ledger.expect(node.name, expected.instances)
+    if expected.instances:
+        ledger.withdraw(study.study_uid, listed=expected.instances)
     adopt(spool, ledger, expected.instances)
     ledger.set_verdict(_verdict(ledger, expected))  # a kill from here on leaves no stale "complete"
     wanted = {ref.sop_uid: ref for ref in expected.instances}

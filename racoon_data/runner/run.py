@@ -56,7 +56,7 @@ def run_items(
     """
     attempt = partial(_attempt, step, work)
     parallel = scheduler is not None or (workers > 1 and len(items) > 1)
-    results = _on_dask(attempt, items, workers, scheduler) if parallel else map(attempt, items)
+    results = _on_dask(step, attempt, items, workers, scheduler) if parallel else map(attempt, items)
     for done, outcome in enumerate(results, start=1):
         on_event(Event(step, str(outcome.outcome.ref), done, len(items)))
         yield outcome
@@ -77,13 +77,14 @@ def _attempt(step: str, work: Callable[[Item], Value], item: tuple[Ref, Item]) -
 
 
 def _on_dask(
+    step: str,
     attempt: Callable[[tuple[Ref, Item]], Result[Value]],
     items: Sequence[tuple[Ref, Item]],
     workers: int,
     scheduler: str | None,
 ) -> Iterator[Result[Value]]:
     import dask
-    from dask.distributed import Client, LocalCluster
+    from dask.distributed import Client, KilledWorker, LocalCluster
 
     cluster = None
     if scheduler is None:
@@ -100,7 +101,13 @@ def _on_dask(
             )
     try:
         with Client(cluster or scheduler) as client:
-            yield from client.gather([client.submit(attempt, item, pure=False) for item in items])
+            futures = [client.submit(attempt, item, pure=False) for item in items]
+            for (ref, _), future in zip(items, futures, strict=True):
+                try:
+                    yield future.result()
+                except KilledWorker:
+                    message, hint = "its worker process was killed", "use fewer workers: memory may be short"
+                    yield Result(Outcome(ref, step, Status.FAILED, "racoon.error", message, hint))
     finally:
         if cluster is not None:
             cluster.close()

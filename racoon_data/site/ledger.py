@@ -41,6 +41,7 @@ class InstanceState(StrEnum):
     CONFLICTING = "conflicting"
     REFUSED = "refused"
     FAILED = "failed"
+    WITHDRAWN = "withdrawn"
 
 
 class Verdict(StrEnum):
@@ -155,7 +156,7 @@ class Ledger:
             self._db.execute("COMMIT")
 
     def expect(self, node: str, refs: Iterable[InstanceRef]) -> None:
-        """Note instances that are to arrive; those already known keep their state.
+        """Note instances that are to arrive; those already known keep their state, withdrawn ones are due again.
 
         Args:
             node: Name of the PACS that lists them.
@@ -165,8 +166,23 @@ class Ledger:
         with self._transaction() as db:
             db.executemany(
                 "INSERT INTO instances (sop_uid, study_uid, series_uid, node, state) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT (sop_uid) DO NOTHING",
+                " ON CONFLICT (sop_uid) DO UPDATE SET state = excluded.state WHERE state = 'withdrawn'",
                 rows,
+            )
+
+    def withdraw(self, study_uid: str, *, listed: Iterable[InstanceRef]) -> None:
+        """Note which instances of a study the PACS lists no longer; their files stay where they are.
+
+        Args:
+            study_uid: The study.
+            listed: Every instance the PACS lists now.
+        """
+        kept = {ref.sop_uid for ref in listed}
+        gone = [row.ref.sop_uid for row in self.instances(study_uid) if row.ref.sop_uid not in kept]
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE instances SET state = ?, reason = 'the PACS lists it no longer' WHERE sop_uid = ?",
+                [(InstanceState.WITHDRAWN, sop_uid) for sop_uid in gone],
             )
 
     def arrived(self, ref: InstanceRef, path: Path, size: int, sha256: str) -> None:
@@ -208,8 +224,8 @@ class Ledger:
 
     def missing(self, study_uid: str) -> tuple[InstanceRef, ...]:
         """List the instances of a study that are still to be fetched, in order of series and UID."""
-        there = (InstanceState.ARRIVED, InstanceState.CONFLICTING)
-        return tuple(row.ref for row in self.instances(study_uid) if row.state not in there)
+        not_due = (InstanceState.ARRIVED, InstanceState.CONFLICTING, InstanceState.WITHDRAWN)
+        return tuple(row.ref for row in self.instances(study_uid) if row.state not in not_due)
 
     def instances(self, study_uid: str) -> tuple[LedgerInstance, ...]:
         """List every row of a study, in order of series and UID."""
