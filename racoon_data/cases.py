@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
 
 from racoon_data.labels import Annotation, Finding, LabelMap
 from racoon_data.refs import CaseRef, InstanceRef, SeriesRef
@@ -148,3 +150,14 @@ class QcIssue:
             "message": self.message,
             "fix": self.fix,
         }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read an issue back.
+
+        Raises:
+            KeyError: A key is missing.
+            ValueError: The severity is unknown.
+        """
+        severity, case = Severity(document["severity"]), CaseRef(document["case"])
+        return cls(document["code"], severity, case, document["message"], document["fix"])

@@ -267,6 +267,13 @@ class IncompleteSeriesError(CaseError):
     is_skip = True
 
 
+class IncompleteLabelsError(CaseError):
+    """An annotation of the study cannot be used, and without it the labels may lack something."""
+
+    code = "case.incomplete_labels"
+    is_skip = True
+
+
 class NotSelectedError(CaseError):
     """The object belongs to a study that became a case without it."""
 

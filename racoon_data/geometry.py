@@ -14,6 +14,9 @@ Row = tuple[float, float, float, float]
 Affine = tuple[Row, Row, Row, Row]
 Point = tuple[float, float, float]
 
+# Grids whose corners are this close are one grid; scanners write the last digits differently.
+SAME_GRID_MM = 0.01
+
 
 def as_affine(matrix: npt.ArrayLike) -> Affine:
     """Turn a 4x4 matrix into nested tuples, which compare and hash."""

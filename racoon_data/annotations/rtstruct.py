@@ -192,15 +192,15 @@ def _observations(dataset: pydicom.Dataset) -> Iterable[pydicom.Dataset]:
 def _segment(dataset: pydicom.Dataset, roi: pydicom.Dataset, number: int) -> Segment:
     same = (item for item in _observations(dataset) if whole_of(item, "ReferencedROINumber") == number)
     observation = next(same, None)
-    region = first(observation, "AnatomicRegionSequence") or first(roi, "AnatomicRegionSequence")
+    placed = observation if first(observation, "AnatomicRegionSequence") is not None else roi
     described = observation if observation is not None else roi
     return Segment(
         number,
         text_of(roi, "ROIName") or text_of(described, "ROIObservationLabel") or f"ROI {number}",
         category=concept_of(described, "SegmentedPropertyCategoryCodeSequence"),
         type=concept_of(described, "RTROIIdentificationCodeSequence"),
-        region=concept_of(described if observation is not None else roi, "AnatomicRegionSequence"),
-        region_modifier=concept_of(region, "AnatomicRegionModifierSequence"),
+        region=concept_of(placed, "AnatomicRegionSequence"),
+        region_modifier=concept_of(first(placed, "AnatomicRegionSequence"), "AnatomicRegionModifierSequence"),
         algorithm=text_of(roi, "ROIGenerationAlgorithm"),
         tracking_uid=text_of(described, "TrackingUID"),
     )

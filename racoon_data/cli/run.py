@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_EXPLAINED = 10
+
 
 @app.command()
 def run(
@@ -39,7 +41,7 @@ def run(
         return
     with console.progress(as_json=as_json) as on_event:
         account = walk(plan, on_event=on_event)
-    _show(account, as_json)
+    _show(account, plan, as_json)
     raise typer.Exit(int(_exit_code(account)))
 
 
@@ -54,7 +56,7 @@ def _preview(plan: Plan, as_json: bool) -> None:
         console.result(f"[dry-run] {len(studies)} studies match at {plan.node.name}; nothing was retrieved")
 
 
-def _show(account: Account, as_json: bool) -> None:
+def _show(account: Account, plan: Plan, as_json: bool) -> None:
     if as_json:
         console.document(account.to_json())
         return
@@ -64,6 +66,8 @@ def _show(account: Account, as_json: bool) -> None:
         reasons = ", ".join(f"{code} {count}" for code, count in stage.codes.items())
         rows.append((stage.name, counts.total, counts.done, counts.skipped, counts.failed, reasons))
     console.table(("", "in", "used", "skipped", "failed", "reasons"), rows, title=f"Account of {account.dataset.name}")
+    _explain(account)
+    console.talk(f"account: {plan.site.runs / plan.name}.json names every instance and case that was left out, and why")
     if account.cases_used:
         console.talk(f"dataset: {account.dataset}")
         console.talk(f"report:  {account.dataset / 'qc' / 'report.html'}")
@@ -71,9 +75,19 @@ def _show(account: Account, as_json: bool) -> None:
         console.talk("no case could be built; the dataset that stood before was left as it was")
 
 
+def _explain(account: Account) -> None:
+    """Say of the cases that were left out what happened and what helps."""
+    left_out = account.stages[-1].left_out
+    for outcome in left_out[:_EXPLAINED]:
+        console.talk(f"{outcome.status}: {outcome.ref}: {outcome.message} ({outcome.code})")
+        if outcome.hint:
+            console.talk(f"  what helps: {outcome.hint}")
+    if len(left_out) > _EXPLAINED:
+        console.talk(f"and {len(left_out) - _EXPLAINED} more")
+
+
 def _exit_code(account: Account) -> ExitCode:
     from racoon_data.outcomes import exit_code_of
 
-    if account.cases_used or account.stages[-1].counts.failed:
-        return exit_code_of(account.outcomes)
-    return ExitCode.NOTHING
+    code = exit_code_of(account.outcomes)
+    return code if code or account.cases_used else ExitCode.NOTHING

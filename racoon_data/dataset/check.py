@@ -18,11 +18,11 @@ from racoon_data.files.atomic import sha256_of
 from racoon_data.files.case_sidecar import REBUILD, load_sidecar
 from racoon_data.files.manifest import MANIFEST_NAME, CaseRecord, Manifest, load_manifest
 from racoon_data.files.nifti import read_nifti
+from racoon_data.geometry import SAME_GRID_MM
 from racoon_data.outcomes import Outcome, Status, outcome_of
 from racoon_data.refs import CaseRef, FileRef, Ref
 
 _STEP = "check"
-_SAME_GRID_MM = 0.01
 
 
 def check_dataset(root: Path, *, on_event: OnEvent = ignore) -> tuple[Outcome, ...]:
@@ -107,5 +107,5 @@ def _voxel_defects(root: Path, manifest: Manifest, case: CaseRecord) -> Iterator
         unknown = sorted(set(np.unique(array).tolist()) - known)
         if unknown:
             yield _defect(ref, f"label values {unknown} are not in the label schema")
-    if not all(grids[0].same_grid(grid, tol_mm=_SAME_GRID_MM) for grid in grids[1:]):
+    if not all(grids[0].same_grid(grid, tol_mm=SAME_GRID_MM) for grid in grids[1:]):
         yield _defect(ref, "images and label lie on different grids")

@@ -22,15 +22,14 @@ from racoon_data.dataset.layout import (
 )
 from racoon_data.dataset.readers import reader_files
 from racoon_data.dataset.sidecar import sidecar_of
-from racoon_data.errors import DatasetError, GridMismatchError, about
+from racoon_data.errors import DatasetError, GridMismatchError, SchemaError, about
 from racoon_data.files.atomic import sha256_of, write_json
 from racoon_data.files.case_sidecar import CaseSidecar, OutputPart, ReaderPart
 from racoon_data.files.manifest import CaseRecord, Split
 from racoon_data.files.nifti import write_nifti
-from racoon_data.geometry import Geometry
+from racoon_data.geometry import SAME_GRID_MM, Geometry
 from racoon_data.labels import BACKGROUND, IGNORE, LabelMap, LabelSchema
 
-_SAME_GRID_MM = 0.01
 _INT16 = np.iinfo(np.int16)
 
 
@@ -148,11 +147,11 @@ def check_label_values(schema: LabelSchema) -> None:
     """Make sure label values are 1, 2, 3 ... without a gap, as nnU-Net reads them.
 
     Raises:
-        DatasetError: They are not.
+        SchemaError: They are not.
     """
     values = sorted(label.value for label in schema.labels)
     if values != list(range(1, len(values) + 1)):
-        raise DatasetError(f"label values {values} are not 1 to {len(values)}", hint="number the labels without gaps")
+        raise SchemaError(f"label values {values} are not 1 to {len(values)}", hint="number the labels without gaps")
 
 
 def _check_grids(case: Case) -> None:
@@ -160,7 +159,7 @@ def _check_grids(case: Case) -> None:
     others = [channel.volume.geometry for channel in case.channels[1:]]
     if case.label_map is not None:
         others.append(case.label_map.geometry)
-    if not all(grid.same_grid(other, tol_mm=_SAME_GRID_MM) for other in others):
+    if not all(grid.same_grid(other, tol_mm=SAME_GRID_MM) for other in others):
         raise GridMismatchError("images and labels of the case lie on different grids", hint="harmonize the case")
 
 

@@ -22,6 +22,8 @@ ANNOTATION_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.88.35": "SR",
 }
 
+MASKS = frozenset({"SEG", "RTSTRUCT"})
+
 
 def annotation_file(path: Path) -> AnnotationFile:
     """Read what an annotation object is and what it references.

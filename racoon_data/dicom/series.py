@@ -10,6 +10,8 @@ from racoon_data.geometry import Point
 from racoon_data.outcomes import Outcome
 from racoon_data.refs import InstanceRef, SeriesRef
 
+SeriesKey = tuple[SeriesRef, str]
+
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
@@ -59,6 +61,11 @@ class Series:
     slices: tuple[SliceHeader, ...]
     acquisition: Acquisition
     part: str = ""
+
+    @property
+    def key(self) -> SeriesKey:
+        """Series and part: what tells volumes apart, for one series UID may hold several."""
+        return (self.ref, self.part)
 
     @property
     def sop_uids(self) -> tuple[str, ...]:

@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from racoon_data.cases import CaseRule, ChannelRule
-from racoon_data.dicom.series import Series
+from racoon_data.dicom.series import Series, SeriesKey
 from racoon_data.errors import AmbiguousCaseError, NoAnnotationError, NoChannelError, SettingsError
-from racoon_data.refs import SeriesRef
 
-PartRef = tuple[SeriesRef, str]
-Annotated = frozenset[PartRef]
+Annotated = frozenset[SeriesKey]
 
 _NONE: Annotated = frozenset()
 
@@ -67,14 +65,14 @@ def select(series: Sequence[Series], rule: CaseRule, *, annotated: Annotated = _
         NoAnnotationError: Masks are required and no chosen series carries one.
         SettingsError: A pattern is no regular expression, or the rule contradicts itself.
     """
-    _check(rule)
+    check_rule(rule)
     if rule.per == "annotated-series":
         return _per_annotated_series(series, rule.channels[0], annotated)
     chosen = tuple((channel.name, _choose(series, channel, annotated)) for channel in rule.channels)
     _refuse_twice(chosen)
-    if rule.labels_required and not any(_part(one) in annotated for _, one in chosen):
+    if rule.labels_required and not any(one.key in annotated for _, one in chosen):
         listed = ", ".join(f"{name} is {_named(one)}" for name, one in chosen)
-        elsewhere = [_named(one) for one in series if _part(one) in annotated]
+        elsewhere = [_named(one) for one in series if one.key in annotated]
         where = f"masks lie on {', '.join(elsewhere)}" if elsewhere else "no series of the study carries a mask"
         raise NoAnnotationError(
             f"no chosen series carries a mask: {listed}; {where}",
@@ -85,7 +83,9 @@ def select(series: Sequence[Series], rule: CaseRule, *, annotated: Annotated = _
 
 def candidates(series: Sequence[Series], channel: ChannelRule) -> tuple[Candidate, ...]:
     """Say for each series whether it fits a channel, and what decided where it does not."""
-    return tuple(Candidate(channel.name, one, _rejection(one, channel)) for one in sorted(series, key=_part))
+    return tuple(
+        Candidate(channel.name, one, _rejection(one, channel)) for one in sorted(series, key=lambda one: one.key)
+    )
 
 
 def _per_annotated_series(
@@ -95,7 +95,7 @@ def _per_annotated_series(
     fitting = [one.series for one in considered if not one.rejected]
     if not fitting:
         raise _no_channel(channel, considered)
-    chosen = [one for one in fitting if _part(one) in annotated]
+    chosen = [one for one in fitting if one.key in annotated]
     if not chosen:
         listed = "; ".join(map(str, considered))
         raise NoAnnotationError(
@@ -131,9 +131,9 @@ def _no_channel(channel: ChannelRule, considered: Sequence[Candidate]) -> NoChan
 
 
 def _refuse_twice(chosen: Sequence[tuple[str, Series]]) -> None:
-    taken: dict[PartRef, str] = {}
+    taken: dict[SeriesKey, str] = {}
     for name, one in chosen:
-        if (first := taken.setdefault(_part(one), name)) != name:
+        if (first := taken.setdefault(one.key, name)) != name:
             raise AmbiguousCaseError(
                 f"{_named(one)} fits both channels {first} and {name}", hint="tell the channel rules apart"
             )
@@ -201,7 +201,7 @@ def _thinnest(series: Series, annotated: Annotated) -> float:
 
 
 _PREFERENCES: dict[str, Callable[[Series, Annotated], float]] = {
-    "annotated": lambda series, annotated: _part(series) in annotated,
+    "annotated": lambda series, annotated: series.key in annotated,
     "thinnest": _thinnest,
     "most_slices": lambda series, annotated: len(series.slices),
 }
@@ -212,9 +212,17 @@ def _contains(pattern: str, text: str) -> bool:
     return re.search(pattern, text, re.IGNORECASE) is not None
 
 
-def _check(rule: CaseRule) -> None:
+def check_rule(rule: CaseRule) -> None:
+    """Refuse a rule that no study could follow.
+
+    Raises:
+        SettingsError: A pattern is no regular expression, or the rule contradicts itself.
+    """
     if rule.per == "annotated-series" and len(rule.channels) != 1:
-        raise SettingsError("case.per: annotated-series goes with one channel", hint="leave one channel rule")
+        raise SettingsError("case.per: annotated-series goes with one channel", hint='use per = "study" for several')
+    names = [channel.name for channel in rule.channels]
+    if len(set(names)) < len(names):
+        raise SettingsError("channels: two have one name", hint="give each channel a name of its own")
     for channel in rule.channels:
         for key, pattern in (("description", channel.description), ("kernel", channel.kernel)):
             _check_pattern(f"channels.{channel.name}.{key}", pattern)
@@ -229,10 +237,6 @@ def _check_pattern(key: str, pattern: str) -> None:
         re.compile(pattern)
     except re.error as error:
         raise SettingsError(f"{key}: no regular expression: {error}", hint="mend the pattern") from error
-
-
-def _part(series: Series) -> PartRef:
-    return (series.ref, series.part)
 
 
 def _named(series: Series) -> str:

@@ -12,7 +12,7 @@ import SimpleITK as sitk  # noqa: N813 - the library's own habit
 
 from racoon_data.cases import Case, Channel
 from racoon_data.errors import MisalignedChannelsError
-from racoon_data.geometry import Geometry
+from racoon_data.geometry import SAME_GRID_MM, Geometry
 from racoon_data.grid.components import without_small
 from racoon_data.grid.reorient import orientation_of, reorient, reorient_array
 from racoon_data.grid.resample import resample_image, resample_labels, target_grid
@@ -21,9 +21,6 @@ from racoon_data.harmonize.intensity import apply
 from racoon_data.harmonize.recipe import Recipe
 from racoon_data.labels import Annotation, SegmentMask
 from racoon_data.volumes import Volume
-
-# Grids whose corners are this close are one grid; scanners write the last digits differently.
-SAME_GRID_MM = 0.01
 
 Array = npt.NDArray[Any]
 Move = Callable[[Array, Geometry], tuple[Array, Geometry]]

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from racoon_data.errors import GridMismatchError, NoAnnotationError, SettingsError, UnknownLabelError
-from racoon_data.geometry import Geometry
+from racoon_data.geometry import SAME_GRID_MM, Geometry
 from racoon_data.harmonize.codes import code_key, name_keys
 from racoon_data.harmonize.fuse import check_policy, fuse, paint
 from racoon_data.harmonize.label_schema import load_schema, names_of, schema_from
 from racoon_data.labels import Annotation, CodedConcept, Label, LabelMap, LabelSchema, Mask, Segment
 
 __all__ = ["LabelMatch", "Mapped", "describe", "load_schema", "map_annotations", "match_segment", "schema_from"]
-
-_SAME_GRID_MM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,7 @@ def _sort(
 
 
 def _check_grid(annotation: Annotation, geometry: Geometry) -> None:
-    if annotation.geometry is None or not annotation.geometry.same_grid(geometry, tol_mm=_SAME_GRID_MM):
+    if annotation.geometry is None or not annotation.geometry.same_grid(geometry, tol_mm=SAME_GRID_MM):
         raise GridMismatchError(
             "a mask does not lie on its image grid",
             ref=annotation.source,

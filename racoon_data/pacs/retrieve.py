@@ -127,6 +127,8 @@ def _retrieve_study(
 ) -> StudyVerdict:
     expected = expectation(node, study)
     ledger.expect(node.name, expected.instances)
+    if expected.instances:
+        ledger.withdraw(node.name, study.study_uid, listed=expected.instances)
     adopt(spool, ledger, expected.instances)
     ledger.set_verdict(_verdict(ledger, expected))  # a kill from here on leaves no stale "complete"
     wanted = {ref.sop_uid: ref for ref in expected.instances}
@@ -168,7 +170,8 @@ def _verdict(ledger: Ledger, expected: Expectation) -> StudyVerdict:
     here = {row.ref for row in rows if row.state is InstanceState.ARRIVED}
     if not expected.instances:
         return StudyVerdict(expected.ref, Verdict.UNKNOWN_EXPECTED if here else Verdict.EMPTY, 0, len(here))
-    owed_elsewhere = {row.ref for row in rows if row.node not in ("", expected.node)} - here
+    due = {row.ref for row in rows if row.state not in (InstanceState.ARRIVED, InstanceState.WITHDRAWN)}
+    owed_elsewhere = {row.ref for row in rows if row.node not in ("", expected.node)} & due
     count = len(owed_elsewhere.union(expected.instances))
     arrived = len(here.intersection(expected.instances))
     verdict = Verdict.COMPLETE if arrived == count else Verdict.PARTIAL if arrived else Verdict.EMPTY

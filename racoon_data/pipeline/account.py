@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +28,14 @@ class Stage:
         return tally(self.outcomes)
 
     @property
+    def left_out(self) -> tuple[Outcome, ...]:
+        """Everything that was skipped or failed."""
+        return tuple(outcome for outcome in self.outcomes if outcome.status is not Status.DONE)
+
+    @property
     def codes(self) -> dict[str, int]:
         """How often each reason was given, most frequent first."""
-        counter = Counter(outcome.code for outcome in self.outcomes if outcome.status is not Status.DONE)
+        counter = Counter(outcome.code for outcome in self.left_out)
         return dict(sorted(counter.items(), key=lambda entry: (-entry[1], entry[0])))
 
     def to_json(self) -> dict[str, object]:
@@ -76,11 +80,5 @@ class Account:
 
     def write(self, path: Path) -> None:
         """Write the account and every outcome that is not done."""
-        kept_out = [outcome.to_json() for outcome in self.outcomes if outcome.status is not Status.DONE]
-        write_json(path, {**self.to_json(), "outcomes": kept_out})
-
-
-def not_done(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
-    """Keep the outcomes of what was skipped or failed, in a stable order."""
-    kept = (outcome for outcome in outcomes if outcome.status is not Status.DONE)
-    return tuple(sorted(kept, key=lambda outcome: (str(outcome.ref), outcome.step, outcome.code)))
+        left_out = [outcome.to_json() for stage in self.stages for outcome in stage.left_out]
+        write_json(path, {**self.to_json(), "outcomes": left_out})

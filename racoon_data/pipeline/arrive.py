@@ -9,10 +9,12 @@ from pathlib import Path
 from racoon_data.deid.door import DeidentifiedInstance, Door, deidentify_files
 from racoon_data.deid.profile import load_profile
 from racoon_data.deid.pseudonyms import Pseudonymizer
-from racoon_data.errors import IncompleteStudyError, NothingMatchedError, PacsPartialError
+from racoon_data.dicom.references import ANNOTATION_CLASSES, MASKS
+from racoon_data.errors import DicomError, IncompleteStudyError, NothingMatchedError, PacsPartialError
 from racoon_data.events import Event, OnEvent
 from racoon_data.outcomes import Outcome, Status
 from racoon_data.pacs.find import find
+from racoon_data.pacs.part10 import read_file_head
 from racoon_data.pacs.retrieve import retrieve
 from racoon_data.pipeline.plan import Plan
 from racoon_data.refs import FileRef, InstanceRef, Ref, SeriesRef, StudyRef
@@ -29,12 +31,14 @@ class Arrived:
         lost: One outcome (pseudonymous reference) for every expected instance that is not among them.
         incomplete: One outcome for every study kept out because it did not arrive whole.
         broken_series: Series (pseudonymous) that lost an instance at the door, each with the reason.
+        stopped_masks: Those of ``lost`` that the door stopped and that are, or may be, masks.
     """
 
     instances: tuple[DeidentifiedInstance, ...]
     lost: tuple[Outcome, ...]
     incomplete: tuple[Outcome, ...]
     broken_series: Mapping[SeriesRef, Outcome]
+    stopped_masks: tuple[Outcome, ...]
 
 
 def find_studies(plan: Plan, on_event: OnEvent) -> tuple[StudyRef, ...]:
@@ -75,23 +79,30 @@ def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event
     workers = plan.site.settings.site.workers
     results = deidentify_files(tuple(sources), door, workers=workers, on_event=on_event)
     passed = tuple(result.value for result in results if result.value is not None)
-    stopped = [
-        replace(result.outcome, ref=_behind_the_door(ref, pseudonymizer))
-        for ref, result in zip(sources.values(), results, strict=True)
+    stopped = {
+        path: replace(result.outcome, ref=_behind_the_door(ref, pseudonymizer))
+        for (path, ref), result in zip(sources.items(), results, strict=True)
         if result.value is None
-    ]
-    lost = [*stopped, *_never_arrived(ledger, torn, pseudonymizer)]
+    }
     return Arrived(
         instances=passed,
-        lost=tuple(lost),
+        lost=(*stopped.values(), *_never_arrived(ledger, torn, pseudonymizer)),
         incomplete=tuple(_kept_out(verdict, pseudonymizer) for verdict in torn),
-        broken_series={outcome.ref.series: outcome for outcome in stopped if isinstance(outcome.ref, InstanceRef)},
+        broken_series={end.ref.series: end for end in stopped.values() if isinstance(end.ref, InstanceRef)},
+        stopped_masks=tuple(end for path, end in stopped.items() if _may_be_mask(path)),
     )
 
 
 def _spooled(ledger: Ledger, study: StudyRef) -> Iterable[tuple[InstanceRef, Path]]:
     rows = ledger.instances(study.study_uid)
-    return ((row.ref, row.path) for row in rows if row.path is not None and row.state is InstanceState.ARRIVED)
+    return ((row.ref, row.path) for row in rows if row.state is InstanceState.ARRIVED and row.path is not None)
+
+
+def _may_be_mask(path: Path) -> bool:
+    try:
+        return ANNOTATION_CLASSES.get(read_file_head(path).sop_class_uid) in MASKS
+    except DicomError:
+        return True
 
 
 def _behind_the_door(ref: Ref, pseudonymizer: Pseudonymizer) -> Ref:
@@ -121,8 +132,9 @@ def _never_arrived(ledger: Ledger, torn: Iterable[StudyVerdict], pseudonymizer: 
     for verdict in torn:
         for row in ledger.instances(verdict.ref.study_uid):
             ref = _behind_the_door(row.ref, pseudonymizer)
-            if row.state is not InstanceState.ARRIVED:
-                yield Outcome(ref, "retrieve", Status.FAILED, PacsPartialError.code, "expected and not received")
-            else:
+            if row.state is InstanceState.ARRIVED:
                 message = "waits in the spool for the rest of its study"
                 yield Outcome(ref, "retrieve", Status.SKIPPED, IncompleteStudyError.code, message)
+            elif row.state is not InstanceState.WITHDRAWN:
+                message = f"expected and not received: {row.state}"
+                yield Outcome(ref, "retrieve", Status.FAILED, PacsPartialError.code, message)

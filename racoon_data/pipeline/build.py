@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from racoon_data.annotations.linking import Link
 from racoon_data.annotations.read import read_annotation
 from racoon_data.cases import Case, Channel, QcIssue, Severity
 from racoon_data.dataset.writer import write_case
-from racoon_data.dicom.series import Series
+from racoon_data.dicom.series import Series, SeriesKey
 from racoon_data.dicom.stacking import stack
-from racoon_data.errors import QualityError, about
+from racoon_data.errors import DanglingReferenceError, GridMismatchError, QualityError, about
 from racoon_data.files.manifest import CaseRecord, Split
 from racoon_data.files.sidecar import software
-from racoon_data.geometry import Geometry
+from racoon_data.geometry import SAME_GRID_MM, Geometry
 from racoon_data.harmonize.harmonize import harmonize
 from racoon_data.harmonize.label_mapping import Mapped, map_annotations
 from racoon_data.harmonize.recipe import Recipe
 from racoon_data.labels import Annotation, LabelSchema
 from racoon_data.pipeline.propose import CaseItem
 from racoon_data.qc.checks import check_case
-from racoon_data.refs import CaseRef
+from racoon_data.refs import InstanceRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Order:
         facts = [
             item.ref.case_id,
             sorted(item.sop_uids),
-            [name for name, _ in item.channels],
+            [(name, series.ref.series_uid, series.part) for name, series in item.channels],
             self.recipe.sha256,
             asdict(self.schema),
             [
@@ -83,10 +85,7 @@ class Built:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Recall a built case."""
-        issues = tuple(
-            QcIssue(row["code"], Severity(row["severity"]), CaseRef(row["case"]), row["message"], row["fix"])
-            for row in document["issues"]
-        )
+        issues = tuple(map(QcIssue.from_json, document["issues"]))
         return cls(CaseRecord.model_validate(document["record"]), issues)
 
 
@@ -107,11 +106,15 @@ def build_case(item: CaseItem, *, order: Order) -> Built:
 
 
 def read_case(item: CaseItem, order: Order) -> Case:
-    """Stack the channels of a case and read its annotations onto the first channel's grid."""
+    """Stack the channels of a case and read each annotation onto the grid of the channel it lies on.
+
+    Raises:
+        GridMismatchError: Masks lie on channels of different grids.
+    """
     channels = tuple(_channel(name, series) for name, series in item.channels)
-    grid = channels[0].volume.geometry
-    annotations = tuple(read_annotation(pair, grid if pair.series else None) for pair in item.links)
-    mapped = _labels(annotations, order, grid)
+    grids = {series.key: made.volume.geometry for (_, series), made in zip(item.channels, channels, strict=True)}
+    annotations = tuple(_read_once(pairs, grids) for pairs in _by_file(item.links).values())
+    mapped = _labels(annotations, order, _label_grid(annotations, channels))
     return Case(
         ref=item.ref,
         patient=item.patient,
@@ -136,6 +139,39 @@ def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:
 def _channel(name: str, series: Series) -> Channel:
     with about(series.ref):
         return Channel(name, stack(series), series.ref, series.acquisition, series.sop_uids)
+
+
+def _by_file(links: Iterable[Link]) -> dict[InstanceRef, list[Link]]:
+    files: dict[InstanceRef, list[Link]] = {}
+    for pair in links:
+        files.setdefault(pair.file.ref, []).append(pair)
+    return files
+
+
+def _read_once(pairs: Sequence[Link], grids: Mapping[SeriesKey, Geometry]) -> Annotation:
+    """Read one file on the first channel it was drawn on: over several channels it is still one truth."""
+    if (only := pairs[0]).series is None:
+        return read_annotation(only, None)
+    by_channel = {pair.series.key: pair for pair in pairs if pair.series is not None}
+    *earlier, last = (key for key in grids if key in by_channel)
+    for key in earlier:
+        with suppress(DanglingReferenceError):
+            return read_annotation(by_channel[key], grids[key])
+    return read_annotation(by_channel[last], grids[last])
+
+
+def _label_grid(annotations: Sequence[Annotation], channels: Sequence[Channel]) -> Geometry:
+    """Give the one grid all masks lie on; the first channel's where there is none."""
+    grids = [one.geometry for one in annotations if one.masks and one.geometry is not None]
+    grid = grids[0] if grids else channels[0].volume.geometry
+    if all(grid.same_grid(other, tol_mm=SAME_GRID_MM) for other in grids):
+        return grid
+    carriers = {one.image for one in annotations if one.masks}
+    names = ", ".join(channel.name for channel in channels if channel.series in carriers)
+    raise GridMismatchError(
+        f"masks lie on channels of different grids: {names}",
+        hint="outline on one series of a study, or make each annotated series a case of its own",
+    )
 
 
 def _labels(annotations: Sequence[Annotation], order: Order, grid: Geometry) -> Mapped | None:

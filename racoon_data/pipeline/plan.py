@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from racoon_data.cases import CaseRule, ChannelRule
+from racoon_data.dataset.writer import check_label_values
 from racoon_data.errors import SettingsError
+from racoon_data.harmonize.case_rules import check_rule
 from racoon_data.harmonize.label_mapping import load_schema
 from racoon_data.harmonize.recipe import Recipe, recipe_from
 from racoon_data.labels import LabelSchema
@@ -55,6 +57,7 @@ def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
         SettingsError: A node, label, recipe value or file it names does not exist or does not fit.
     """
     schema = load_schema(base / study.labels.schema_file)
+    check_label_values(schema)
     return Plan(
         name=study.name,
         site=site,
@@ -70,9 +73,9 @@ def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
 
 def _rule(study: StudySettings) -> CaseRule:
     channels = tuple(ChannelRule(**channel.model_dump()) for channel in study.channels)
-    if study.case.per == "annotated-series" and len(channels) > 1:
-        raise SettingsError("one case per annotated series has one channel", hint='use per = "study" for several')
-    return CaseRule(channels, per=study.case.per, labels_required=study.case.labels_required)
+    rule = CaseRule(channels, per=study.case.per, labels_required=study.case.labels_required)
+    check_rule(rule)
+    return rule
 
 
 def _annotated(schema: LabelSchema, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from racoon_data.annotations.linking import Link, link
+from racoon_data.annotations.linking import Link, Links, link
 from racoon_data.cases import CaseRule
-from racoon_data.dicom.series import Series
+from racoon_data.dicom.references import MASKS
+from racoon_data.dicom.series import Series, Sorted
 from racoon_data.dicom.sorting import sort_files
-from racoon_data.errors import CaseError, IncompleteSeriesError, NoChannelError, about
+from racoon_data.errors import (
+    CaseError,
+    DanglingReferenceError,
+    IncompleteLabelsError,
+    IncompleteSeriesError,
+    NoChannelError,
+    about,
+)
 from racoon_data.harmonize.case_rules import Selection, select
 from racoon_data.outcomes import Outcome, Status, outcome_of
 from racoon_data.pipeline.arrive import Arrived
-from racoon_data.refs import CaseRef, FileRef, SeriesRef, StudyRef
-
-MASKS = frozenset({"SEG", "RTSTRUCT"})
+from racoon_data.refs import CaseRef, FileRef, InstanceRef, SeriesRef, StudyRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class CaseItem:
         patient: Pseudonym.
         relative_day: Days since the patient's first study in this walk, ``None`` without a date.
         channels: Channel name and series.
-        links: Annotations that lie on the first channel, and reports of the study.
+        links: Annotations that lie on its channels, and reports of its study that lie on no series.
     """
 
     ref: CaseRef
@@ -52,11 +58,13 @@ class Proposal:
 
     Attributes:
         items: Proposed cases, in order of case id.
+        kept_out: Cases that lost a slice at the door, with their outcome.
         refused: One outcome for every study that gives no case.
         unused: One outcome for every file that is neither slice nor annotation and every dangling annotation.
     """
 
     items: tuple[CaseItem, ...]
+    kept_out: tuple[tuple[CaseItem, Outcome], ...]
     refused: tuple[Outcome, ...]
     unused: tuple[Outcome, ...]
 
@@ -72,22 +80,46 @@ def propose(arrived: Arrived, *, work: Path, rule: CaseRule, site_name: str) -> 
     """
     files = sort_files([instance.path for instance in arrived.instances], root=work)
     links = link(files.series, files.annotations)
-    broken = {**_broken_in_sorting(arrived, files.outcomes, work=work), **arrived.broken_series}
+    doubtful = [*arrived.stopped_masks, *_unplaced_masks(files, links)]
     first_days = _first_days(files.series)
-    items: list[CaseItem] = []
+    proposed: list[CaseItem] = []
     refused: list[Outcome] = []
     for study in sorted({StudyRef(instance.ref.study_uid) for instance in arrived.instances}):
         series = tuple(one for one in files.series if one.ref.study_uid == study.study_uid)
         try:
             with about(study):
+                _refuse_doubtful(study, doubtful)
                 selections = _select(series, rule, links.pairs)
-                _refuse_broken(study, selections, series, broken)
         except CaseError as error:
             refused.append(outcome_of(error, ref=study, step="select"))
         else:
-            items += [_item(one, links.pairs, first_days, rule=rule, site_name=site_name) for one in selections]
+            items = [_item(one, links.pairs, first_days, rule=rule, site_name=site_name) for one in selections]
+            proposed += _with_reports(items, links.pairs, study)
+    broken = {**_broken_in_sorting(arrived, files.outcomes, work=work), **arrived.broken_series}
+    kept_out = [(item, end) for item in proposed if (end := _broken(item, broken)) is not None]
+    whole = [item for item in proposed if _broken(item, broken) is None]
     unused = (*files.outcomes, *links.outcomes)
-    return Proposal(tuple(sorted(items, key=lambda item: item.ref)), tuple(refused), unused)
+    return Proposal(tuple(sorted(whole, key=lambda item: item.ref)), tuple(kept_out), tuple(refused), unused)
+
+
+def _unplaced_masks(files: Sorted, links: Links) -> list[Outcome]:
+    """Give the masks that may lie on a series that is here; a dangling one lies elsewhere."""
+    masks = {file.ref for file in files.annotations if file.modality in MASKS}
+    return [end for end in links.outcomes if end.ref in masks and end.code != DanglingReferenceError.code]
+
+
+def _refuse_doubtful(study: StudyRef, doubtful: Sequence[Outcome]) -> None:
+    """Refuse a study one of whose masks cannot be used: without it a label map would be half of the truth."""
+    for end in doubtful:
+        if isinstance(end.ref, InstanceRef) and end.ref.study_uid == study.study_uid:
+            raise IncompleteLabelsError(f"{end.ref} cannot be used: {end.code}", hint=end.hint)
+
+
+def _select(series: Sequence[Series], rule: CaseRule, pairs: Sequence[Link]) -> tuple[Selection, ...]:
+    annotated = frozenset(pair.series.key for pair in pairs if pair.series and pair.file.modality in MASKS)
+    if not series:
+        raise NoChannelError("the study has no image series", hint="query for studies with images")
+    return select(series, rule, annotated=annotated)
 
 
 def _broken_in_sorting(arrived: Arrived, outcomes: Sequence[Outcome], *, work: Path) -> dict[SeriesRef, Outcome]:
@@ -97,26 +129,14 @@ def _broken_in_sorting(arrived: Arrived, outcomes: Sequence[Outcome], *, work: P
     return {names[name]: outcome for name, outcome in failed.items() if name in names}
 
 
-def _select(series: Sequence[Series], rule: CaseRule, pairs: Sequence[Link]) -> tuple[Selection, ...]:
-    annotated = frozenset(
-        (pair.series.ref, pair.series.part) for pair in pairs if pair.series and pair.file.modality in MASKS
-    )
-    if not series:
-        raise NoChannelError("the study has no image series", hint="query for studies with images")
-    return select(series, rule, annotated=annotated)
-
-
-def _refuse_broken(
-    study: StudyRef, chosen: Sequence[Selection], series: Sequence[Series], broken: Mapping[SeriesRef, Outcome]
-) -> None:
-    """Refuse a study whose chosen series, or an annotation, lost an instance on the way."""
-    needed = {one.ref for selection in chosen for _, one in selection.channels}
-    not_needed = {one.ref for one in series} - needed
-    for ref, outcome in broken.items():
-        is_harmless = ref in not_needed or (outcome.status is Status.SKIPPED and ref not in needed)
-        if ref.study_uid == study.study_uid and not is_harmless:
+def _broken(item: CaseItem, broken: Mapping[SeriesRef, Outcome]) -> Outcome | None:
+    """Say why a case is kept out one of whose series lost an instance on the way."""
+    for _, one in item.channels:
+        if (end := broken.get(one.ref)) is not None:
             hint = "mend or release the instance and run again"
-            raise IncompleteSeriesError(f"{ref} lost an instance: {outcome.code}", hint=hint)
+            error = IncompleteSeriesError(f"{one.ref} lost an instance: {end.code}", hint=hint)
+            return outcome_of(error, ref=item.ref, step="select")
+    return None
 
 
 def _first_days(series: Sequence[Series]) -> dict[str, datetime]:
@@ -142,17 +162,22 @@ def _item(
     source = first.ref.study_uid if rule.per == "study" else f"{first.ref.series_uid}/{first.part}"
     digest = hashlib.sha256(source.encode()).hexdigest()[:8]
     day = _day(first.study_date)
+    keys = {one.key for _, one in chosen.channels}
     return CaseItem(
         ref=CaseRef(f"{site_name}_{first.patient}_{digest}"),
         patient=first.patient,
         relative_day=(day - first_days[first.patient]).days if day is not None else None,
         channels=chosen.channels,
-        links=tuple(pair for pair in pairs if _belongs(pair, first)),
+        links=tuple(pair for pair in pairs if pair.series and pair.series.key in keys),
     )
 
 
-def _belongs(pair: Link, first: Series) -> bool:
-    """Masks belong to the series they lie on; a report also to the study it was written about."""
-    if pair.series is not None:
-        return (pair.series.ref, pair.series.part) == (first.ref, first.part)
-    return pair.file.ref.study_uid == first.ref.study_uid
+def _with_reports(items: Sequence[CaseItem], pairs: Sequence[Link], study: StudyRef) -> list[CaseItem]:
+    """Give each report that lies on no series to one case: the first it references, else the first of its study."""
+    given = list(items)
+    for pair in pairs:
+        if pair.series is None and pair.file.ref.study_uid == study.study_uid:
+            named = (place for place, item in enumerate(items) if item.sop_uids & pair.file.referenced_sops)
+            place = next(named, 0)
+            given[place] = replace(given[place], links=(*given[place].links, pair))
+    return given

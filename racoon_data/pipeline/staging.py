@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from racoon_data.files.atomic import sha256_of
+from racoon_data.files.atomic import sha256_of, whole_file
 
 
 class Staging:
@@ -25,11 +25,13 @@ class Staging:
         self._old = final.with_name(f".{final.name}.old")
 
     def __enter__(self) -> Self:
-        """Open the folder, and mend a publication that was interrupted between its two renames."""
+        """Open the folder; mend a publication that was cut between its two renames, and clear half-written files."""
         if self._old.exists() and not self.final.exists():
             self._old.rename(self.final)
         shutil.rmtree(self._old, ignore_errors=True)
         self.root.mkdir(parents=True, exist_ok=True)
+        for half in self.root.rglob(".*.partial"):
+            half.unlink()
         return self
 
     def __exit__(
@@ -56,14 +58,12 @@ class Staging:
             return False
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)
-        os.link(source, target)
+        try:
+            os.link(source, target)
+        except OSError:  # some network disks know no hard links
+            with whole_file(target) as partial:
+                shutil.copyfile(source, partial)
         return True
-
-    def keep_only(self, paths: set[str]) -> None:
-        """Take away files that belong to no case of this walk."""
-        for file in sorted(self.root.rglob("*")):
-            if file.is_file() and file.relative_to(self.root).as_posix() not in paths:
-                file.unlink()
 
     def publish(self) -> None:
         """Put the finished dataset in its place; the old one goes when the new one stands."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from racoon_data.dataset.splits import fold_of, split_patients
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.vault import load_key
+from racoon_data.errors import QualityError
 from racoon_data.events import OnEvent, ignore
-from racoon_data.outcomes import Outcome
+from racoon_data.files.case_sidecar import load_sidecar
+from racoon_data.outcomes import Outcome, outcome_of
 from racoon_data.pipeline.account import Account, Stage
 from racoon_data.pipeline.arrive import arrive
 from racoon_data.pipeline.build import Built, Order, build_case
@@ -17,6 +21,8 @@ from racoon_data.pipeline.finish import finish_dataset
 from racoon_data.pipeline.plan import Plan
 from racoon_data.pipeline.propose import CaseItem, Proposal, propose
 from racoon_data.pipeline.staging import Staging
+from racoon_data.qc.codes import DUPLICATE
+from racoon_data.refs import CaseRef
 from racoon_data.runner.run import Result, run_items
 from racoon_data.site.ledger import Ledger
 from racoon_data.site.lock import site_lock
@@ -47,10 +53,12 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
         proposal = propose(arrived, work=site.work, rule=plan.rule, site_name=site.settings.site.name)
         with Staging(site.datasets / plan.name) as staging:
             order = _order(plan, proposal, staging, key)
-            ends = _build(plan, proposal.items, order=order, staging=staging, ledger=ledger, on_event=on_event)
-            fates = instance_fates(arrived, proposal, [(item, end.outcome) for item, end in ends], work=site.work)
-            cases = (*arrived.incomplete, *proposal.refused, *(end.outcome for _, end in ends))
-            account = Account(staging.final, (Stage("instances", fates), Stage("cases", cases)))
+            made = _build(plan, proposal.items, order=order, staging=staging, ledger=ledger, on_event=on_event)
+            ends = list(_once(made, staging.root))
+            cases = [*proposal.kept_out, *((item, end.outcome) for item, end in ends)]
+            fates = instance_fates(arrived, proposal, cases, work=site.work)
+            case_ends = (*arrived.incomplete, *proposal.refused, *(outcome for _, outcome in cases))
+            account = Account(staging.final, (Stage("instances", fates), Stage("cases", case_ends)))
             built = [end.value for _, end in ends if end.value is not None]
             if built:
                 finish_dataset(plan, staging.root, built=built, account=account)
@@ -78,7 +86,7 @@ def _build(
     """Build every case that is not there already, and remember it."""
     ends: dict[str, Result[Built]] = {}
     for item in items:
-        document = ledger.recall("build", item.ref.case_id, order.fingerprint(item))
+        document = ledger.recall("build", _key(plan, item), order.fingerprint(item))
         if document and staging.reuse(document["record"]["sha256"]):
             ends[item.ref.case_id] = Result(Outcome(item.ref, "build"), Built.from_json(document))
     todo = [item for item in items if item.ref.case_id not in ends]
@@ -88,5 +96,22 @@ def _build(
     for item, result in zip(todo, results, strict=True):
         ends[item.ref.case_id] = result
         if result.value is not None:
-            ledger.remember("build", item.ref.case_id, order.fingerprint(item), result.value.to_json())
+            ledger.remember("build", _key(plan, item), order.fingerprint(item), result.value.to_json())
     return [(item, ends[item.ref.case_id]) for item in items]
+
+
+def _once(ends: list[tuple[CaseItem, Result[Built]]], root: Path) -> Iterator[tuple[CaseItem, Result[Built]]]:
+    """Keep one of the cases that hold the same voxels: counted twice, it might stand on both sides of the split."""
+    owners: dict[str, CaseRef] = {}
+    for item, end in ends:
+        if end.value is not None:
+            image = load_sidecar(root / end.value.record.sidecar).outputs[0]
+            if (first := owners.setdefault(image.pixel_sha256, item.ref)) != item.ref:
+                error = QualityError(f"{DUPLICATE.code}: same voxels as {first}", hint=DUPLICATE.fix)
+                yield item, Result(outcome_of(error, ref=item.ref, step="check"))
+                continue
+        yield item, end
+
+
+def _key(plan: Plan, item: CaseItem) -> str:
+    return f"{plan.name}/{item.ref.case_id}"

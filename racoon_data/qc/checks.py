@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon_data.cases import Case, QcIssue
+from racoon_data.geometry import SAME_GRID_MM
 from racoon_data.labels import BACKGROUND, IGNORE, LabelSchema
 from racoon_data.qc import codes
 from racoon_data.refs import CaseRef
 
-SAME_GRID_MM = 0.01
 # Air is -1000 HU. Above this nothing of an image is air; below the second value nothing is tissue
 # (emphysema goes down to about -980 in single voxels, its median stays above -970).
 _NO_AIR_HU = -300.0
@@ -102,9 +102,11 @@ def empty_label(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
     """Find label maps that lost everything a reader outlined."""
     if case.label_map is None or (case.label_map.array != BACKGROUND).any():
         return
-    outlined = sum(bool(mask.mask.any()) for annotation in case.annotations for mask in annotation.masks)
-    if outlined:
-        yield codes.EMPTY.of(case.ref, f"{outlined} outlined segment(s), 0 labelled voxels")
+    outlined = any(mask.mask.any() for annotation in case.annotations for mask in annotation.masks)
+    before_ml = sum(row["before_ml"] for row in _volume_rows(case.steps))
+    if outlined or before_ml:
+        before = f", {before_ml:.3f} ml before resampling" if before_ml else ""
+        yield codes.EMPTY.of(case.ref, f"segments were outlined{before}; 0 voxels are labelled")
 
 
 def label_in_air(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:

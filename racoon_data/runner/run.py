@@ -49,7 +49,7 @@ def run_items(
         on_event: Listener.
 
     Yields:
-        One result per item, in the order of ``items``; an item whose worker process dies is failed.
+        One result per item, in the order of ``items``.
 
     Raises:
         StorageError: The disk is full or locked: going on would lose every further item.
@@ -106,8 +106,8 @@ def _on_dask(
                 try:
                     yield future.result()
                 except KilledWorker:
-                    message = "its worker process died: out of memory, or a decoder crashed"
-                    yield Result(Outcome(ref, step, Status.FAILED, "racoon.error", message, "try with fewer workers"))
+                    message, hint = "its worker process was killed", "use fewer workers: memory may be short"
+                    yield Result(Outcome(ref, step, Status.FAILED, "racoon.error", message, hint))
     finally:
         if cluster is not None:
             cluster.close()

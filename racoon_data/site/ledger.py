@@ -42,6 +42,7 @@ class InstanceState(StrEnum):
     CONFLICTING = "conflicting"
     REFUSED = "refused"
     FAILED = "failed"
+    WITHDRAWN = "withdrawn"
 
 
 class Verdict(StrEnum):
@@ -156,7 +157,7 @@ class Ledger:
                 raise
 
     def expect(self, node: str, refs: Iterable[InstanceRef]) -> None:
-        """Note instances that are to arrive; those already known keep their state.
+        """Note instances that are to arrive; those already known keep their state, withdrawn ones are due again.
 
         Args:
             node: Name of the PACS that lists them.
@@ -166,8 +167,25 @@ class Ledger:
         with self._transaction() as db:
             db.executemany(
                 "INSERT INTO instances (study_uid, series_uid, sop_uid, node, state) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
+                " ON CONFLICT DO UPDATE SET state = excluded.state, node = excluded.node WHERE state = 'withdrawn'",
                 rows,
+            )
+
+    def withdraw(self, node: str, study_uid: str, *, listed: Iterable[InstanceRef]) -> None:
+        """Note which instances of a study a PACS lists no longer; their files stay where they are.
+
+        Args:
+            node: Name of the PACS; what another one listed is not its to withdraw.
+            study_uid: The study.
+            listed: Every instance it lists now.
+        """
+        kept = frozenset(listed)
+        gone = [row.ref for row in self.instances(study_uid) if row.node in ("", node) and row.ref not in kept]
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE instances SET state = ?, reason = 'the PACS lists it no longer'"
+                " WHERE study_uid = ? AND series_uid = ? AND sop_uid = ?",
+                [(InstanceState.WITHDRAWN, ref.study_uid, ref.series_uid, ref.sop_uid) for ref in gone],
             )
 
     def arrived(self, ref: InstanceRef, path: Path, size: int, sha256: str) -> None:
@@ -206,8 +224,8 @@ class Ledger:
 
     def missing(self, study_uid: str) -> tuple[InstanceRef, ...]:
         """List the instances of a study that are still to be fetched, in order of series and UID."""
-        there = (InstanceState.ARRIVED, InstanceState.CONFLICTING)
-        return tuple(row.ref for row in self.instances(study_uid) if row.state not in there)
+        not_due = (InstanceState.ARRIVED, InstanceState.CONFLICTING, InstanceState.WITHDRAWN)
+        return tuple(row.ref for row in self.instances(study_uid) if row.state not in not_due)
 
     def instances(self, study_uid: str) -> tuple[LedgerInstance, ...]:
         """List every row of a study, in order of series and UID."""

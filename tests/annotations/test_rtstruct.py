@@ -274,3 +274,19 @@ def test_without_an_image_there_is_nothing_to_draw_on(tmp_path):
 
     with pytest.raises(DanglingReferenceError):
         read_rtstruct(path, made, geometry=None)
+
+
+def test_a_region_named_beside_the_roi_is_kept(tmp_path):
+    """Where the observation names no region, the one of the ROI itself counts."""
+    made = a_series(tmp_path / "ct", slices=4, rows=16, columns=16)
+    path, _ = an_rtstruct(tmp_path, made, {"Lesion": [rectangle(1, columns=(3, 8), rows=(3, 8))]})
+    dataset = pydicom.dcmread(path)
+    region = pydicom.Dataset()
+    region.CodeValue, region.CodingSchemeDesignator, region.CodeMeaning = "39607008", "SCT", "Lung"
+    dataset.StructureSetROISequence[0].AnatomicRegionSequence = [region]
+    dataset.save_as(path)
+
+    (mask,) = read_rtstruct(path, made).masks
+
+    assert mask.segment.region is not None
+    assert mask.segment.region.key == ("SCT", "39607008")

@@ -8,7 +8,7 @@ import pytest
 from racoon_data.cases import Channel
 from racoon_data.dataset.readers import without_overlap
 from racoon_data.dataset.writer import write_case
-from racoon_data.errors import DatasetError, GridMismatchError
+from racoon_data.errors import DatasetError, GridMismatchError, SchemaError
 from racoon_data.files.case_sidecar import load_sidecar
 from racoon_data.files.nifti import read_nifti
 from racoon_data.geometry import Geometry, as_affine
@@ -165,7 +165,7 @@ def test_label_values_with_a_gap_are_refused(tmp_path):
     """nnU-Net reads consecutive labels only, so a gap is refused before anything is written."""
     schema = LabelSchema("gap", "1", (Label(1, "a"), Label(3, "b")))
 
-    with pytest.raises(DatasetError, match="not 1 to 2"):
+    with pytest.raises(SchemaError, match="not 1 to 2"):
         write_case(a_case(label_map=None), tmp_path, schema=schema)
 
 

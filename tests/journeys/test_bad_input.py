@@ -4,69 +4,13 @@ import json
 import socket
 import subprocess
 
-import numpy as np
 import pydicom
 import pytest
 
 from racoon_data.files.manifest import load_manifest
 from racoon_data.pacs.serve import EmbeddedPacs
-from racoon_data.testing.makers import a_seg, a_series, not_dicom, truncated
-from tests.journeys.steps import a_site, a_study, racoon
-
-LABELS = {
-    "schema_version": "1.0",
-    "name": "lung",
-    "version": "1",
-    "labels": [{"value": 1, "name": "lesion", "codes": [], "synonyms": ["Lesion"], "priority": 1}],
-}
-STUDY = """
-name = "lung"
-channels = [{ name = "CT", modality = "CT" }]
-labels = { schema_file = "labels.json" }
-recipe = { spacing_mm = "native" }
-test_fraction = 0.0
-"""
-
-
-def a_patient(archive, name, **options):
-    """One patient in the archive: a CT series and the segmentation of one lesion."""
-    made = a_series(archive / name / "ct", slices=8, rows=24, columns=28, patient_id=name, seed=name, **options)
-    lesion = np.zeros((8, 24, 28), dtype=bool)
-    lesion[3:6, 8:14, 10:18] = True
-    (seg,) = a_seg(archive / name / "seg", made, {"Lesion": lesion})
-    return made, seg
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """A folder with a label schema, and an archive whose first patient is good."""
-    (tmp_path / "labels.json").write_text(json.dumps(LABELS))
-    a_patient(tmp_path / "archive", "GOOD-1")
-    return tmp_path
-
-
-def walk(folder, *, expect):
-    """Serve the archive, walk, and give the account."""
-    with EmbeddedPacs(folder / "archive") as pacs:
-        site = folder / "site"
-        if not site.exists():
-            a_site(site, port=pacs.port)
-        settings = site / "racoon.toml"
-        lines = [
-            f"port = {pacs.port}" if line.startswith("port =") else line for line in settings.read_text().splitlines()
-        ]
-        settings.write_text("\n".join(lines))
-        said = racoon("run", a_study(folder, STUDY), "--site", site, "--json")
-    assert said.exit_code == expect, said.err[-1500:] + said.out[-3000:]
-    return said.document
-
-
-def reasons(account, stage):
-    """Give the reasons of a stage and make sure that its sums agree."""
-    (row,) = [row for row in account["stages"] if row["name"] == stage]
-    assert row["in"] == row["used"] + row["skipped"] + row["failed"]
-    assert row["skipped"] + row["failed"] == sum(row["reasons"].values())
-    return row["reasons"]
+from racoon_data.testing.makers import a_series, not_dicom, truncated
+from tests.journeys.steps import LABELS, STUDY, a_patient, a_site, a_study, files_of, racoon, reasons, walk
 
 
 def test_foreign_files_in_the_archive_do_no_harm(folder):
@@ -191,24 +135,24 @@ def test_nothing_that_stood_before_is_lost(folder):
     """A walk that finds nothing usable leaves the dataset that stands as it was."""
     walk(folder, expect=0)
     root = folder / "site" / "datasets" / "lung"
-    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    before = files_of(root)
     (folder / "labels.json").write_text(
         json.dumps({**LABELS, "labels": [{**LABELS["labels"][0], "name": "nodule", "synonyms": []}]})
     )
 
     walk(folder, expect=8)
 
-    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+    assert files_of(root) == before
 
 
 def test_the_same_input_gives_the_same_bytes(folder):
     """A second walk, and a walk with everything rebuilt, change no byte of the dataset."""
     walk(folder, expect=0)
     root = folder / "site" / "datasets" / "lung"
-    first = {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    first = files_of(root)
 
     walk(folder, expect=0)
     (folder / "site" / "ledger.sqlite").unlink()
     walk(folder, expect=0)
 
-    assert {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()} == first
+    assert files_of(root) == first

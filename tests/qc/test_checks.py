@@ -110,6 +110,20 @@ def test_a_negative_case_is_no_defect():
     assert check_case(replace(case, annotations=()), SCHEMA) == ()
 
 
+def test_a_label_map_that_resampling_emptied_is_a_failure():
+    """The readers' masks vanished on the same grid, so only the volumes before tell that something was outlined."""
+    case = drifted(after_ml=0.0, drift_percent=-100.0, vanished=1, vanished_ml=1.0)
+    empty = replace(case.label_map, array=np.zeros_like(labels()))
+    gone = tuple(
+        replace(one, masks=tuple(replace(mask, mask=np.zeros_like(mask.mask)) for mask in one.masks))
+        for one in case.annotations
+    )
+
+    issues = check_case(replace(case, label_map=empty, annotations=gone), SCHEMA)
+
+    assert "label.empty" in [issue.code for issue in issues]
+
+
 def test_a_small_offset_of_hu_is_no_missing_rescale():
     """Scanners differ by tens of HU; only a whole missing intercept is reported."""
     assert check_case(with_image(image() + 40), SCHEMA) == ()

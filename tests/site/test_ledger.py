@@ -71,6 +71,19 @@ def test_a_conflicting_instance_is_not_fetched_again(tmp_path):
         assert ledger.missing("1.2") == ()
 
 
+def test_what_the_pacs_lists_no_longer_is_neither_missing_nor_lost(tmp_path):
+    """A withdrawn instance is not asked for; listed again, it is due again."""
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.expect("pacs", REFS)
+        ledger.withdraw("pacs", REFS[0].study_uid, listed=REFS[1:])
+        withdrawn = ledger.missing(REFS[0].study_uid)
+        ledger.expect("pacs", REFS)
+        again = ledger.missing(REFS[0].study_uid)
+
+    assert REFS[0] not in withdrawn
+    assert REFS[0] in again
+
+
 def test_a_moved_site_still_finds_its_files(tmp_path):
     """Paths inside the ledger's folder are kept relative to it."""
     (tmp_path / "old").mkdir()
