@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 SEED = 2024
-PATIENTS = 10
+PATIENTS = 8
 EXTERNAL_PATIENTS = 6
 PAGES = "racoon-demo"
 

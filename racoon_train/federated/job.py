@@ -152,7 +152,7 @@ def demo_job(sites: int, *, seed: int = 2026, labels: tuple[JobLabel, ...] = LUN
         seed: Seed of initial weights and sampling.
         labels: Classes to learn, as the datasets name them.
     """
-    training = TrainingSettings(rounds=8, local_steps=40, batch_size=8, patch=96)
+    training = TrainingSettings(rounds=6, local_steps=50, batch_size=8, patch=96)
     return Job(
         name=f"demo-{sites}-sites",
         seed=seed,
