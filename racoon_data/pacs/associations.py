@@ -16,6 +16,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from racoon_data.errors import PacsError, PacsRefusedError, PacsTimeoutError, PacsUnreachableError
+from racoon_data.pacs.checkpoint import Checkpoint
 from racoon_data.pacs.peer import PacsNode
 
 # Query keys and answers carry patient values; they stay out of every log.
@@ -64,6 +65,7 @@ def associated(
         raise PacsUnreachableError(f"the host name {node.host!r} is not known here", ref=node, hint=hint) from error
     if not association.is_established:
         raise _refusal(node, association, opened.is_set(), time.monotonic() - started)
+    association._reactor_checkpoint = Checkpoint(association)
     try:
         yield association
     except BaseException:

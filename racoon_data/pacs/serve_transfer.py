@@ -19,6 +19,7 @@ from pynetdicom.transport import RequestHandler
 from racoon_data.pacs.associations import MAX_PDU
 from racoon_data.pacs.attributes import flat_dataset
 from racoon_data.pacs.catalog import UNIQUE_KEY
+from racoon_data.pacs.checkpoint import Checkpoint
 from racoon_data.pacs.contexts import LIMIT
 from racoon_data.pacs.index import Stored
 from racoon_data.pacs.outgoing import send_stored, with_other_uid
@@ -150,6 +151,7 @@ class _Transfer:
         if not receiver.is_established:
             self._respond(UNKNOWN_DESTINATION)
             return
+        receiver._reactor_checkpoint = Checkpoint(receiver)
         try:
             self._send(receiver, stored)
         finally:

@@ -21,6 +21,8 @@ from racoon_data.refs import FileRef, InstanceRef, Ref, SeriesRef, StudyRef
 from racoon_data.site.audit import AuditLog
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
 
+RETRIEVE = "retrieve"
+
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
@@ -39,6 +41,12 @@ class Arrived:
     incomplete: tuple[Outcome, ...]
     broken_series: Mapping[SeriesRef, Outcome]
     stopped_masks: tuple[Outcome, ...]
+
+    @property
+    def studies(self) -> tuple[StudyRef, ...]:
+        """Whole studies (pseudonymous) that came to the door, also those of which nothing passed."""
+        stopped = {end.ref.study_uid for end in self.lost if isinstance(end.ref, InstanceRef) and end.step != RETRIEVE}
+        return tuple(sorted(StudyRef(uid) for uid in stopped | {one.ref.study_uid for one in self.instances}))
 
 
 def find_studies(plan: Plan, on_event: OnEvent) -> tuple[StudyRef, ...]:
@@ -124,7 +132,7 @@ def _behind_the_door(ref: Ref, pseudonymizer: Pseudonymizer) -> Ref:
 def _kept_out(verdict: StudyVerdict, pseudonymizer: Pseudonymizer) -> Outcome:
     message = f"study is {verdict.verdict}: {verdict.arrived} of {verdict.expected} instances arrived"
     ref = _behind_the_door(verdict.ref, pseudonymizer)
-    return Outcome(ref, "retrieve", Status.SKIPPED, IncompleteStudyError.code, message, "run again to fetch the rest")
+    return Outcome(ref, RETRIEVE, Status.SKIPPED, IncompleteStudyError.code, message, "run again to fetch the rest")
 
 
 def _never_arrived(ledger: Ledger, torn: Iterable[StudyVerdict], pseudonymizer: Pseudonymizer) -> Iterable[Outcome]:
@@ -134,7 +142,7 @@ def _never_arrived(ledger: Ledger, torn: Iterable[StudyVerdict], pseudonymizer: 
             ref = _behind_the_door(row.ref, pseudonymizer)
             if row.state is InstanceState.ARRIVED:
                 message = "waits in the spool for the rest of its study"
-                yield Outcome(ref, "retrieve", Status.SKIPPED, IncompleteStudyError.code, message)
+                yield Outcome(ref, RETRIEVE, Status.SKIPPED, IncompleteStudyError.code, message)
             elif row.state is not InstanceState.WITHDRAWN:
                 message = f"expected and not received: {row.state}"
-                yield Outcome(ref, "retrieve", Status.FAILED, PacsPartialError.code, message)
+                yield Outcome(ref, RETRIEVE, Status.FAILED, PacsPartialError.code, message)

@@ -84,7 +84,7 @@ def propose(arrived: Arrived, *, work: Path, rule: CaseRule, site_name: str) -> 
     first_days = _first_days(files.series)
     proposed: list[CaseItem] = []
     refused: list[Outcome] = []
-    for study in sorted({StudyRef(instance.ref.study_uid) for instance in arrived.instances}):
+    for study in arrived.studies:
         series = tuple(one for one in files.series if one.ref.study_uid == study.study_uid)
         try:
             with about(study):
@@ -118,7 +118,8 @@ def _refuse_doubtful(study: StudyRef, doubtful: Sequence[Outcome]) -> None:
 def _select(series: Sequence[Series], rule: CaseRule, pairs: Sequence[Link]) -> tuple[Selection, ...]:
     annotated = frozenset(pair.series.key for pair in pairs if pair.series and pair.file.modality in MASKS)
     if not series:
-        raise NoChannelError("the study has no image series", hint="query for studies with images")
+        hint = "query for studies with images; what the door stopped waits in quarantine"
+        raise NoChannelError("no image series of the study passed the door", hint=hint)
     return select(series, rule, annotated=annotated)
 
 

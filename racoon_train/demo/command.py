@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 SEED = 2024
-PATIENTS = 8
+PATIENTS = 10
 EXTERNAL_PATIENTS = 6
 PAGES = "racoon-demo"
 
@@ -88,16 +89,16 @@ def _step(title: str, *, as_json: bool) -> Iterator[OnEvent]:
 def _raise_hospitals(sites: int, tree: Path, *, as_json: bool) -> tuple[list[Hospital], list[Hospital]]:
     """Let every hospital walk from its own PACS to its own dataset; one more stays out of the federation."""
     from racoon_data.testing.sites import default_plans, external_plan
-    from racoon_train.demo.hospitals import raise_hospital
+    from racoon_train.demo.hospitals import HospitalPlan, raise_hospitals
 
-    plans = [(plan, PATIENTS) for plan in default_plans(sites)] + [(external_plan(), EXTERNAL_PATIENTS)]
-    raised = []
-    for number, (plan, patients) in enumerate(plans, start=1):
-        title = f"hospital {number} of {len(plans)}, {plan.name}: query, retrieve, de-identify, read, harmonize, check"
-        with _step(title, as_json=as_json) as on_event:
-            raised.append(
-                raise_hospital(plan, tree / plan.name, patients=patients, seed=SEED + number, on_event=on_event)
-            )
+    sizes = [(plan, PATIENTS) for plan in default_plans(sites)] + [(external_plan(), EXTERNAL_PATIENTS)]
+    plans = [
+        HospitalPlan(plan, tree / plan.name, patients, SEED + number)
+        for number, (plan, patients) in enumerate(sizes, start=1)
+    ]
+    title = f"{len(plans)} hospitals: query, retrieve, de-identify, read annotations, harmonize, check, report"
+    with _step(title, as_json=as_json) as on_event:
+        raised = raise_hospitals(plans, workers=min(os.cpu_count() or 1, len(plans)), on_event=on_event)
     return raised[:-1], raised[-1:]
 
 

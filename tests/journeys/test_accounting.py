@@ -72,6 +72,19 @@ def test_a_screenshot_waits_in_quarantine_and_its_study_goes_on(folder):
     assert list((folder / "site" / "quarantine").iterdir())
 
 
+def test_a_study_of_which_nothing_passes_is_still_counted(folder):
+    """A study that is all screenshot gives no case, and says so."""
+    a_patient(folder / "archive", "SHOT-1")
+    a_screenshot(folder / "archive", "SHOT-1")
+    for path in (*(folder / "archive" / "SHOT-1" / "ct").iterdir(), *(folder / "archive" / "SHOT-1" / "seg").iterdir()):
+        path.unlink()
+
+    account = account_of(folder)
+
+    assert ends(account.stages[0].outcomes) == {"deid.quarantined": 1, "used": 9}
+    assert ends(account.stages[1].outcomes) == {"case.no_channel": 1, "used": 1}
+
+
 def test_a_segmentation_in_quarantine_keeps_its_case_out(folder):
     """A mask that waits for a decision may be half of the truth: the case waits with it."""
     made, _ = a_patient(folder / "archive", "HELD-1")
