@@ -136,5 +136,11 @@ def parse_toml(text: str, table: type[Table], *, name: str) -> Table:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
-        hint = "compare with the example in schemas/"
-        raise SettingsError(f"{name}: {key}: {first['msg']}", hint=hint) from error
+        what = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"]
+        raise SettingsError(f"{name}: {key}: {what}", hint=_SCHEMA_HINTS.get(table.__name__, "")) from error
+
+
+_SCHEMA_HINTS = {
+    "SiteSettings": "racoon schema show site-settings lists every key",
+    "StudySettings": "racoon schema show study-settings lists every key",
+}

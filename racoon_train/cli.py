@@ -12,7 +12,11 @@ from racoon_data.errors import SettingsError
 
 app = typer.Typer(help="Train locally, in ensembles or together, and compare.", no_args_is_help=True)
 
-JobOption = Annotated[Path, typer.Option("--job", help="Job file (TOML or JSON; see schemas/federation-job).")]
+_JOB_HELP = "Job file (TOML or JSON); racoon schema show federation-job lists every key."
+JobOption = Annotated[Path, typer.Option("--job", help=_JOB_HELP)]
+JobArgument = Annotated[Path, typer.Argument(help=_JOB_HELP)]
+DatasetArgument = Annotated[Path, typer.Argument(help="Folder of a dataset, with its racoon.json.")]
+ModelArgument = Annotated[Path, typer.Argument(help="Weights (.safetensors) with the model card beside them.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the result.")]
 SitesOption = Annotated[list[str], typer.Option("--dataset", help="A site's dataset as ALIAS=FOLDER; repeat.")]
 ExternalOption = Annotated[list[str] | None, typer.Option("--external", help="A left-out dataset as NAME=FOLDER.")]
@@ -23,7 +27,7 @@ DryOption = Annotated[bool, typer.Option("--dry-run", help="Check job and datase
 
 @app.command()
 def local(
-    dataset: Path, job: JobOption, out: OutOption, as_json: JsonOption = False, dry_run: DryOption = False
+    dataset: DatasetArgument, job: JobOption, out: OutOption, as_json: JsonOption = False, dry_run: DryOption = False
 ) -> None:
     """Train on one dataset alone. Example: racoon train local datasets/lung --job job.toml --out local."""
     from racoon_train.baselines.local import train_local
@@ -40,7 +44,7 @@ def local(
 
 @app.command()
 def federated(
-    job: Path,
+    job: JobArgument,
     dataset: SitesOption,
     out: OutOption,
     aggregator: AggregatorOption = "flower",
@@ -63,7 +67,7 @@ def federated(
 
 @app.command()
 def compare(
-    job: Path,
+    job: JobArgument,
     dataset: SitesOption,
     out: OutOption,
     external: ExternalOption = None,
@@ -92,8 +96,8 @@ def compare(
 
 @app.command()
 def evaluate(
-    model: Path,
-    dataset: Path,
+    model: ModelArgument,
+    dataset: DatasetArgument,
     split: Annotated[str, typer.Option("--split", help="test, or all for a dataset the model never saw.")] = "test",
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Folder for decoded cases; a passing one if none.")

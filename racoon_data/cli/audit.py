@@ -21,7 +21,9 @@ def _room() -> None:
 @app.command()
 def verify(
     file: Annotated[Path | None, typer.Argument(help="The log, audit.jsonl of a site.")] = None,
-    site: Annotated[Path | None, typer.Option("--site", help="The site whose log to verify.")] = None,
+    site: Annotated[
+        Path | None, typer.Option("--site", envvar="RACOON_SITE", help="The site whose log to verify.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Find any edited, removed, swapped or cut line. Example: racoon audit verify --site ."""

@@ -19,7 +19,9 @@ app = typer.Typer(
     help="De-identify DICOM folders through the one door. Example: racoon deid run incoming out", no_args_is_help=True
 )
 
-SiteOption = Annotated[Path | None, typer.Option("--site", help="The site folder; its vault holds the key.")]
+SiteOption = Annotated[
+    Path | None, typer.Option("--site", envvar="RACOON_SITE", help="The site folder; its vault holds the key.")
+]
 ProfileOption = Annotated[Path | None, typer.Option("--profile", help="TOML file of options; else the built-in one.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
+from inspect import unwrap
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.utils import get_params_from_function
 
 from racoon_data import __version__, console
 from racoon_data.errors import ExitCode, RacoonError
@@ -89,8 +91,22 @@ def _load(name: str) -> Any:
             return None
         room = found[0].load()
     command = typer.main.get_command(room)
+    command.params = [one for one in command.params if one.name not in ("install_completion", "show_completion")]
     command.name = name
+    _restore_argument_help(command)
     return command
+
+
+def _restore_argument_help(command: Any) -> None:
+    # Typer 0.20 sets the help of an argument before click does, and click 8.5, whose arguments have a
+    # help too, empties it again. Holding click back was weighed; this also mends installations without our pins.
+    for child in getattr(command, "commands", {}).values():
+        _restore_argument_help(child)
+    if command.callback is not None:
+        written = get_params_from_function(unwrap(command.callback))
+        for one in command.params:
+            if one.param_type_name == "argument" and one.help is None:
+                one.help = getattr(written[one.name].default, "help", None)
 
 
 app = typer.Typer(
@@ -103,8 +119,18 @@ app = typer.Typer(
 )
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        console.result(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """From a hospital's PACS to a federated model. Example: racoon demo."""
 
 

@@ -26,7 +26,9 @@ app = typer.Typer(
 )
 
 NodeName = Annotated[str, typer.Argument(help="Name of the node in racoon.toml; any name with --host or --port.")]
-SiteOption = Annotated[Path | None, typer.Option("--site", help="Site folder; default: found from here upwards.")]
+SiteOption = Annotated[
+    Path | None, typer.Option("--site", envvar="RACOON_SITE", help="Site folder; default: found from here upwards.")
+]
 HostOption = Annotated[str, typer.Option("--host", help="Host of a node that is not in racoon.toml.")]
 PortOption = Annotated[int, typer.Option("--port", help="Port of a node that is not in racoon.toml.")]
 TitleOption = Annotated[str, typer.Option("--ae-title", help="AE title of the peer.")]
@@ -173,7 +175,11 @@ def _retrieved(peer: PacsNode, studies: list[StudyRef], spool: Path, ledger: Led
 def _spool_and_ledger(out: Path | None, site: Path | None) -> Iterator[tuple[Path, Path]]:
     from racoon_data.site.lock import site_lock
 
-    folder = _site(site) if out is None else None
+    try:
+        folder = _site(site) if out is None else None
+    except SettingsError as error:
+        hint = f"{error.hint}; or give --out FOLDER to work without a site"
+        raise SettingsError(str(error), hint=hint) from error
     root = folder.root if folder else out or Path()
     with site_lock(root):
         yield (folder.spool, folder.ledger) if folder else (root, root / "ledger.sqlite")
@@ -220,7 +226,9 @@ def push(
 
 @app.command()
 def serve(
-    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files, in any layout.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of DICOM files, in any layout; may be empty.", exists=True, file_okay=False)
+    ],
     port: Annotated[int, typer.Option("--port", help="Port to listen on, 0 for a free one.")] = 11112,
     ae_title: Annotated[str, typer.Option("--ae-title", help="AE title to answer to.")] = "PACS",
     destinations: Annotated[
@@ -229,8 +237,12 @@ def serve(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line with the address.")] = False,
 ) -> None:
     """Run the embedded PACS over a folder until interrupted. Example: racoon pacs serve phantoms/ --port 11112."""
+    from racoon_data.pacs.peer import check_port, check_title
     from racoon_data.pacs.serve import EmbeddedPacs
 
+    check_title(ae_title)
+    if port:
+        check_port(port)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())

@@ -49,15 +49,16 @@ def show(name: Annotated[str, typer.Argument(help="Name of the schema.")], as_js
 @app.command()
 def validate(
     file: Annotated[Path, typer.Argument(help="A JSON, JSON Lines or TOML file.")],
-    schema: Annotated[str, typer.Option(help="Name of the schema; guessed from the file name where left out.")] = "",
+    schema: Annotated[str, typer.Option(help="Name of the schema; guessed from the file where left out.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Check a file; names each place to mend; exits 3. Example: racoon schema validate racoon.toml."""
-    name = schema or _guess(file)
+    documents = _documents(file)
+    name = schema or _guess(file, documents)
     schemas.load(name)
     problems = [
         {"place": place, "problem": problem.message, "remedy": problem.remedy}
-        for line, document in _documents(file)
+        for line, document in documents
         for problem in schemas.problems(name, document)
         for place in [f"line {line}: {problem.pointer}" if line else problem.pointer]
     ]
@@ -71,11 +72,14 @@ def validate(
         console.result(f"{file} fits {name}")
 
 
-def _guess(file: Path) -> str:
+def _guess(file: Path, documents: list[tuple[int, Any]]) -> str:
+    keys = set(documents[0][1]) if documents and isinstance(documents[0][1], dict) else set()
+    if file.name == "labels.json" and "background" not in keys:
+        return "label-schema"  # people name theirs so; the view inside a dataset always lists the background
     if file.name in _BY_NAME:
         return _BY_NAME[file.name]
     if file.suffix == ".toml":
-        return "study-settings"
+        return "federation-job" if isinstance(documents[0][1].get("labels"), list) else "study-settings"
     if PurePath(file).parent.name == "sidecars":
         return "case-sidecar"
     names = ", ".join(schemas.names())
@@ -93,5 +97,7 @@ def _documents(file: Path) -> list[tuple[int, Any]]:
         return [(0, json.loads(text))]
     except FileNotFoundError as error:
         raise SettingsError(f"{file} does not exist", hint="name an existing file") from error
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}", hint="name a file you may read") from error
     except ValueError as error:
         raise SchemaError(f"{file.name} cannot be parsed: {error}", hint="mend the syntax") from error

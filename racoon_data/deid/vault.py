@@ -60,7 +60,8 @@ def read_key_file(path: Path) -> bytes:
         text = path.read_text(encoding="ascii").strip()
         key = bytes.fromhex(text)
     except FileNotFoundError as error:
-        raise SettingsError("there is no de-identification key", hint="make one: racoon deid key FOLDER") from error
+        hint = "put back the copy you keep; without one: racoon deid key FOLDER, and all pseudonyms change"
+        raise SettingsError("there is no de-identification key", hint=hint) from error
     except (OSError, ValueError) as error:
         raise SettingsError("the key file cannot be used", hint="it holds 64 hexadecimal characters") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):

@@ -79,6 +79,9 @@ def recipe_from(table: Mapping[str, Any]) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        if key.startswith("spacing_mm"):
+            hint = 'three millimetres such as [1.5, 1.5, 3.0], or "native"'
+            raise SettingsError("recipe.spacing_mm is no spacing", hint=hint) from error
         near = get_close_matches(key, Recipe.model_fields, n=1)
         known = f"did you mean {near[0]}?" if near else f"keys are: {', '.join(Recipe.model_fields)}"
         hint = known if first["type"] == "extra_forbidden" else "see the recipe page of the docs"

@@ -48,17 +48,21 @@ def associated(
         handlers: Events of pynetdicom and what answers them.
 
     Raises:
-        PacsUnreachableError: No connection could be opened.
+        PacsUnreachableError: The host's name is unknown, or no connection could be opened.
         PacsRefusedError: The peer rejected the association or closed it at once.
         PacsTimeoutError: The peer did not answer in time.
     """
     opened = threading.Event()
     bound = [(evt.EVT_CONN_OPEN, _opener(node, opened)), (evt.EVT_DATA_RECV, acknowledge_at_once), *handlers]
     started = time.monotonic()
-    association = _entity(node).associate(
-        node.host, node.port, contexts=list(contexts), ae_title=node.ae_title, max_pdu=MAX_PDU,
-        ext_neg=list(roles), evt_handlers=bound,
-    )  # fmt: skip
+    try:
+        association = _entity(node).associate(
+            node.host, node.port, contexts=list(contexts), ae_title=node.ae_title, max_pdu=MAX_PDU,
+            ext_neg=list(roles), evt_handlers=bound,
+        )  # fmt: skip
+    except (socket.gaierror, UnicodeError) as error:
+        hint = "check host of the node for a typing error, or give its address in numbers"
+        raise PacsUnreachableError(f"the host name {node.host!r} is not known here", ref=node, hint=hint) from error
     if not association.is_established:
         raise _refusal(node, association, opened.is_set(), time.monotonic() - started)
     association._reactor_checkpoint = Checkpoint(association)

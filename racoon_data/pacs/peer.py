@@ -20,6 +20,9 @@ class PacsNode:
         ae_title: Its application entity title (the called one).
         calling_ae_title: Ours.
         timeout_s: Longest silence to bear while connecting, negotiating or waiting for a message.
+
+    Raises:
+        SettingsError: The port or an AE title is none.
     """
 
     name: str
@@ -29,8 +32,34 @@ class PacsNode:
     calling_ae_title: str = "RACOON"
     timeout_s: float = 30.0
 
+    def __post_init__(self) -> None:
+        check_port(self.port)
+        check_title(self.ae_title)
+        check_title(self.calling_ae_title)
+
     def __str__(self) -> str:
         return f"node {self.name} ({self.ae_title} at {self.host}:{self.port})"
+
+
+def check_port(port: int) -> None:
+    """Refuse what is no TCP port.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    if not 1 <= port <= 65535:
+        raise SettingsError(f"{port} is no port", hint="a port is a number from 1 to 65535")
+
+
+def check_title(title: str) -> None:
+    """Refuse what is no application entity title (PS3.5 6.2, AE).
+
+    Raises:
+        SettingsError: It is none.
+    """
+    is_plain = title.isascii() and title.isprintable() and "\\" not in title
+    if not is_plain or not title.strip() or len(title) > 16:
+        raise SettingsError(f"{title!r} is no AE title", hint="1 to 16 letters, digits or signs, no backslash")
 
 
 def named_node(name: str, nodes: Mapping[str, NodeSettings]) -> PacsNode:

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 _WIDTH = 520
 _ROW = 30
-_LEFT = 150
+_LEFT = 184
 _RIGHT = 56
 
 

@@ -76,6 +76,8 @@ def open_site(root: Path) -> Site:
     Raises:
         SettingsError: The folder has no ``racoon.toml`` or it is wrong.
     """
+    if not (root / SETTINGS_NAME).exists():
+        raise SettingsError(f"{root} is no site: it has no {SETTINGS_NAME}", hint="name a folder made by racoon init")
     return Site(root, load_toml(root / SETTINGS_NAME, SiteSettings))
 
 

@@ -1,5 +1,8 @@
 """The command line as a whole: rooms, exit codes, JSON."""
 
+import pytest
+
+from racoon_data import schemas
 from tests.journeys.steps import racoon
 
 
@@ -48,6 +51,58 @@ def test_a_wrong_site_name_leaves_nothing_behind(tmp_path):
     assert said.exit_code == 3
     assert "site.name" in said.err
     assert not (tmp_path / "site").exists()
+
+
+def test_help_explains_arguments():
+    """An argument is explained like an option, and no room offers to install completion again."""
+    said = racoon("init", "--help")
+
+    assert "Folder to create." in said.out
+    assert "completion" not in said.out
+
+
+def test_version_as_an_option():
+    """What most tools answer, we answer too."""
+    said = racoon("--version")
+
+    assert said.exit_code == 0
+    assert said.out == racoon("version").out
+
+
+def test_a_folder_that_is_no_site_is_named(tmp_path):
+    """The remedy is the command that makes one."""
+    said = racoon("pacs", "echo", "--site", tmp_path)
+
+    assert said.exit_code == 3
+    assert "racoon init" in said.err
+
+
+def test_a_key_that_does_not_exist_is_told_from_a_wrong_value(tmp_path):
+    """Settings speak our language, and name the command that lists every key."""
+    (tmp_path / "racoon.toml").write_text('[site]\nname = "a"\n[nodes.pacs]\nprt = 104\n')
+
+    said = racoon("pacs", "echo", "--site", tmp_path)
+
+    assert "nodes.pacs.prt: there is no such key" in said.err
+    assert "racoon schema show site-settings" in said.err
+
+
+@pytest.mark.parametrize(("name", "example"), [("labels.json", "label-schema"), ("labels.json", "labels")])
+def test_labels_json_is_read_as_what_it_holds(tmp_path, name, example):
+    """A person's label schema and the view inside a dataset may have the same name."""
+    (tmp_path / name).write_bytes((schemas.folder() / "examples" / f"{example}.json").read_bytes())
+
+    said = racoon("schema", "validate", tmp_path / name)
+
+    assert said.out.strip().endswith(f"fits {example}")
+
+
+def test_a_job_is_told_from_a_study(tmp_path):
+    """Both are TOML; the job lists its labels."""
+    job = 'name = "lung"\nlabels = [{ value = 1, name = "consolidation" }]\n'
+    (tmp_path / "job.toml").write_text(job)
+
+    assert "federation-job" in racoon("schema", "validate", tmp_path / "job.toml").out
 
 
 def test_version_as_json():

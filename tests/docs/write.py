@@ -56,15 +56,24 @@ def _commands(group: TyperGroup, path: tuple[str, ...]) -> Iterator[tuple[tuple[
             yield (*path, name), command
 
 
+def _parameter(parameter: Any) -> str:
+    help_text = getattr(parameter, "help", None) or ""
+    if parameter.param_type_name == "argument":
+        return f"- {parameter.name.upper()}{': ' if help_text else ''}{help_text}"
+    if not help_text:
+        return ""
+    given = parameter.default
+    shown = given not in (None, "", 0, False) and not callable(given) and not isinstance(given, list | tuple)
+    default = f" Default: {given}." if shown else " Required." if parameter.required else ""
+    return f"- `{', '.join([*parameter.opts, *parameter.secondary_opts])}`: {help_text}{default}"
+
+
 def commands_page() -> str:
-    """One section for every command: its help and its options."""
+    """One section for every command: its help, its arguments and its options with their defaults."""
     sections = ["# Commands", "", "Written by `make docs` from the commands themselves.", ""]
     for path, command in _commands(get_command(app), ("racoon",)):
         sections += [f"## {' '.join(path)}", "", inspect.cleandoc(command.help or ""), ""]
-        for parameter in command.params:
-            name = ", ".join([*parameter.opts, *parameter.secondary_opts])
-            if name and getattr(parameter, "help", None):
-                sections.append(f"- `{name}`: {parameter.help}")
+        sections += [line for parameter in command.params if (line := _parameter(parameter))]
         sections.append("")
     return "\n".join(sections)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from racoon_data.cli.main import app
@@ -152,3 +153,28 @@ def test_serve_prints_its_address_and_stops_on_a_signal(archive):
         process.communicate()
 
     assert (address["host"], answer.exit_code, code) == ("127.0.0.1", 0, 0)
+
+
+def test_an_unknown_host_name_is_unreachable():
+    """A name no resolver knows is told apart from a PACS that is off."""
+    ended = run("echo", "--host", "pacs.invalid", "--port", 104)
+
+    assert ended.exit_code == ExitCode.PEER
+    assert "'pacs.invalid' is not known here" in ended.stderr
+
+
+@pytest.mark.parametrize("options", [["--port", 99999], ["--port", 104, "--ae-title", "MORE THAN SIXTEEN LETTERS"]])
+def test_what_is_no_address_is_a_settings_error(options):
+    """Ports and AE titles from the command line are checked like those of racoon.toml."""
+    ended = run("echo", *options)
+
+    assert ended.exit_code == ExitCode.SETTINGS
+    assert "what helps" in ended.stderr
+
+
+def test_serve_refuses_a_folder_that_is_not_there(tmp_path):
+    """A typing error does not become an empty PACS."""
+    ended = run("serve", tmp_path / "phantosm")
+
+    assert ended.exit_code == ExitCode.USAGE
+    assert not (tmp_path / "phantosm").exists()
