@@ -13,6 +13,9 @@ from typing import Any
 from racoon_data.errors import RacoonError
 from racoon_data.events import Event, OnEvent
 
+# Outside a terminal no cell is folded, so that UIDs can be copied and lines searched.
+_UNFOLDED = 10_000
+
 
 def talk(message: str) -> None:
     """Say something to the person, on stderr."""
@@ -45,7 +48,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: st
         drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(str(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else 160
+    width = None if sys.stdout.isatty() else _UNFOLDED
     Console(width=width, highlight=False).print(drawn)
 
 

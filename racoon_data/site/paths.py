@@ -109,5 +109,6 @@ def create_site(root: Path, settings_toml: str) -> Site:
     write_text(root / SETTINGS_NAME, settings_toml)
     for folder in (site.vault, site.spool, site.quarantine, site.work, site.datasets, site.runs):
         make_folder(folder)
-    site.vault.chmod(0o700)
+    for identified in (site.vault, site.spool, site.quarantine):
+        identified.chmod(0o700)
     return site

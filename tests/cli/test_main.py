@@ -108,3 +108,19 @@ def test_a_job_is_told_from_a_study(tmp_path):
 def test_version_as_json():
     """Machines can ask for the version."""
     assert set(racoon("version", "--json").document) == {"racoon"}
+
+
+def test_folders_with_identities_are_closed_to_others(tmp_path):
+    """Key, spool and quarantine hold identified data: only the owner enters."""
+    racoon("init", tmp_path / "site", "--name", "hospital-a")
+
+    modes = {name: (tmp_path / "site" / name).stat().st_mode & 0o777 for name in ("vault", "spool", "quarantine")}
+    assert modes == {"vault": 0o700, "spool": 0o700, "quarantine": 0o700}
+
+
+def test_a_place_nobody_can_write_is_a_storage_error():
+    """A folder that cannot be made is an error with a remedy, not a traceback."""
+    said = racoon("init", "/proc/nowhere/site", "--name", "hospital-a")
+
+    assert said.exit_code == 9
+    assert "what helps" in said.err

@@ -35,3 +35,11 @@ def test_an_error_is_shown_with_its_code_and_remedy(capsys):
     err = capsys.readouterr().err
     assert "nobody listens (pacs.unreachable)" in err
     assert "check host and port" in err
+
+
+def test_a_table_outside_a_terminal_keeps_each_row_on_one_line(capsys):
+    """Long UIDs can be copied and searched."""
+    uid = "2.25." + "1" * 39
+    console.table(("study", "series", "instance", "file"), [(uid, uid, uid, uid)])
+
+    assert f"{uid}  {uid}  {uid}  {uid}" in capsys.readouterr().out
