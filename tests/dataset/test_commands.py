@@ -128,9 +128,11 @@ def test_a_wrong_toml_names_place_and_remedy(tmp_path):
 
 def test_a_file_of_unknown_kind_asks_for_the_schema(tmp_path):
     """A name that tells nothing asks for --schema; broken syntax and absent files exit 3."""
+    (tmp_path / "whole.json").write_text("{}")
     (tmp_path / "x.json").write_text("{")
 
-    assert "--schema" in run("schema", "validate", tmp_path / "x.json").stderr
+    assert "--schema" in run("schema", "validate", tmp_path / "whole.json").stderr
+    assert run("schema", "validate", tmp_path / "x.json").exit_code == 3
     assert run("schema", "validate", tmp_path / "x.json", "--schema", "outcome").exit_code == 3
     assert run("schema", "validate", tmp_path / "y.json", "--schema", "outcome").exit_code == 3
     assert run("schema", "validate", tmp_path / "x.json", "--schema", "unheard").exit_code == 3
