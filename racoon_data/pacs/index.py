@@ -160,12 +160,11 @@ def _known(db: sqlite3.Connection) -> dict[str, tuple[int, int]]:
 
 
 def _forget(db: sqlite3.Connection, path: str) -> None:
-    db.execute(
-        "DELETE FROM instances WHERE path = ?1 AND SOPInstanceUID = (SELECT sop_uid FROM files WHERE path = ?1)",
-        (path,),
-    )
+    named = {"path": path}
+    own_uid = "(SELECT sop_uid FROM files WHERE path = :path)"
+    db.execute(f"DELETE FROM instances WHERE path = :path AND SOPInstanceUID = {own_uid}", named)
     # Another file with the same UID is due again and takes its place.
-    db.execute("DELETE FROM files WHERE path <> ?1 AND sop_uid = (SELECT sop_uid FROM files WHERE path = ?1)", (path,))
+    db.execute(f"DELETE FROM files WHERE path <> :path AND sop_uid = {own_uid}", named)
     db.execute("DELETE FROM files WHERE path = ?", (path,))
 
 
