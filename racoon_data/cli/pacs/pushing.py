@@ -1,0 +1,55 @@
+"""``racoon pacs push``: send files to a PACS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from racoon_data import console
+from racoon_data.cli.pacs.options import (
+    CallingOption,
+    DryOption,
+    HostOption,
+    JsonOption,
+    NodeName,
+    PortOption,
+    SiteOption,
+    TimeoutOption,
+    TitleOption,
+    node_named,
+    show,
+)
+from racoon_data.errors import NothingMatchedError
+
+
+def push(
+    node: NodeName,
+    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files, or one file.", exists=True)],
+    site: SiteOption = None,
+    host: HostOption = "",
+    port: PortOption = 0,
+    ae_title: TitleOption = "PACS",
+    calling: CallingOption = "RACOON",
+    timeout: TimeoutOption = 30.0,
+    dry_run: DryOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send DICOM files to a PACS (C-STORE). Example: racoon pacs push pacs results/."""
+    from racoon_data.dicom.sorting import files_under
+    from racoon_data.outcomes import exit_code_of
+    from racoon_data.pacs.push import push as send
+
+    peer = node_named(node, site, locals())
+    paths = files_under(folder)
+    if not paths:
+        raise NothingMatchedError(f"{folder} holds no file", hint="name a folder of DICOM files")
+    if dry_run:
+        show(("file", "bytes"), [[str(path), path.stat().st_size] for path in paths], as_json)
+        return
+    with console.progress() as on_event:
+        outcomes = send(peer, paths, on_event=on_event)
+    rows = [[str(one.ref), str(one.status), one.code, one.message] for one in outcomes]
+    show(("ref", "status", "code", "message"), rows, as_json)
+    raise typer.Exit(int(exit_code_of(outcomes)))
