@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pydicom
-
-from racoon_data.dicom.headers import read_dataset, text_of, value_of
 from racoon_data.dicom.series import AnnotationFile
 from racoon_data.refs import InstanceRef
+
+if TYPE_CHECKING:
+    import pydicom
 
 ANNOTATION_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
@@ -34,6 +35,8 @@ def annotation_file(path: Path) -> AnnotationFile:
         TruncatedError: It ends too early.
         HostileFileError: The guard refuses its structure.
     """
+    from racoon_data.dicom.headers import read_dataset, text_of
+
     dataset = read_dataset(path)
     sop_class = text_of(dataset, "SOPClassUID")
     sops: set[str] = set()
@@ -60,6 +63,10 @@ def annotation_file(path: Path) -> AnnotationFile:
 
 def _items(dataset: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
     """Every item of every sequence below the data set, without recursion."""
+    import pydicom
+
+    from racoon_data.dicom.headers import value_of
+
     waiting = [dataset]
     while waiting:
         parent = waiting.pop()
