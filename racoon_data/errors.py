@@ -110,6 +110,12 @@ class UnsupportedPixelsError(DicomError):
     code = "dicom.unsupported_pixels"
 
 
+class FrameCountError(DicomError):
+    """Frames and stored pixels disagree: there are fewer or more than the header says."""
+
+    code = "dicom.frame_count"
+
+
 class UnsupportedObjectError(DicomError):
     """This kind of DICOM object is neither a stackable image nor an annotation racoon reads."""
 
