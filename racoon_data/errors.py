@@ -242,6 +242,37 @@ class GridMismatchError(AnnotationError):
     code = "annotation.grid_mismatch"
 
 
+class BrokenItemError(AnnotationError):
+    """One item of an annotation (a frame, a contour, a measurement) is broken; the others are kept."""
+
+    code = "annotation.broken_item"
+
+
+class EmptyItemError(AnnotationError):
+    """One item of an annotation covers no voxel of the image."""
+
+    code = "annotation.empty_item"
+    is_skip = True
+
+
+class OutsideImageError(AnnotationError):
+    """Part of an item of an annotation lies outside the image and was left out."""
+
+    code = "annotation.outside_image"
+
+
+class UncodedItemError(AnnotationError):
+    """An item of an annotation carries no usable code, or a private one; it is kept as it stands."""
+
+    code = "annotation.uncoded"
+
+
+class ConflictingClaimError(AnnotationError):
+    """Items of one label map claim the same voxel; every claim is kept as a mask of its own."""
+
+    code = "annotation.conflicting_claims"
+
+
 class UnknownLabelError(AnnotationError):
     """A segment maps to no label of the schema."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from pynetdicom.presentation import PresentationContext
 from racoon_data.errors import PacsError, PacsRefusedError, PacsTimeoutError, PacsUnreachableError
 from racoon_data.pacs.checkpoint import Checkpoint
 from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.tls import client_context
 
 # Query keys and answers carry patient values; they stay out of every log.
 _config.LOG_REQUEST_IDENTIFIERS = False
@@ -58,7 +60,7 @@ def associated(
     try:
         association = _entity(node).associate(
             node.host, node.port, contexts=list(contexts), ae_title=node.ae_title, max_pdu=MAX_PDU,
-            ext_neg=list(roles), evt_handlers=bound,
+            ext_neg=list(roles), evt_handlers=bound, tls_args=_tls_arguments(node),
         )  # fmt: skip
     except (socket.gaierror, UnicodeError) as error:
         hint = "check host of the node for a typing error, or give its address in numbers"
@@ -75,9 +77,13 @@ def associated(
         association.release()
 
 
+def _tls_arguments(node: PacsNode) -> tuple[ssl.SSLContext, str] | None:
+    return (client_context(node.tls), node.host) if node.tls is not None else None
+
+
 def _entity(node: PacsNode) -> AE:
     entity = AE(ae_title=node.calling_ae_title)
-    entity.connection_timeout = node.timeout_s
+    entity.connection_timeout = node.connect_timeout_s or node.timeout_s
     entity.acse_timeout = node.timeout_s
     entity.dimse_timeout = node.timeout_s
     entity.network_timeout = None
