@@ -11,12 +11,14 @@ from pathlib import Path
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.register import Register
 from racoon_data.dicom.headers import read_dataset, text_of
-from racoon_data.errors import DicomError, SchemaError
-from racoon_data.files.manifest import MANIFEST_NAME, load_manifest
+from racoon_data.errors import DicomError
 from racoon_data.refs import StudyRef
 from racoon_data.site.audit import AuditLog
 from racoon_data.site.ledger import Ledger
 from racoon_data.site.paths import Site
+
+PUBLISHED = "publish"
+_LONGEST_CARD = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,13 @@ def what_to_forget(site: Site, patient: str, names: Pseudonymizer) -> Forgetting
     waiting = {path: _patient_at(path, names) for path in sorted(site.quarantine.glob("*.dcm"))}
     held = [copy for copy, found in waiting.items() if found == patient]
     work = [site.work / patient] if (site.work / patient).is_dir() else []
-    datasets = {name: digest for name, digest, patients in _datasets(site) if patient in patients}
+    datasets = [(name, digest) for name, digest, patients in _datasets(site) if patient in patients]
     return Forgetting(
         patient=patient,
         files=(*spooled, *held, *(copy.with_suffix(".json") for copy in held), *work),
         studies=tuple(StudyRef(folder.name) for folder in spooled),
-        datasets=tuple(sorted(datasets)),
-        models=tuple(_models(site, frozenset(datasets.values()))),
+        datasets=tuple(sorted({name for name, _ in datasets})),
+        models=tuple(_models(site, frozenset(digest for _, digest in datasets))),
         unread=tuple(path for path, found in waiting.items() if not found),
     )
 
@@ -111,30 +113,21 @@ def _patient_at(path: Path, names: Pseudonymizer) -> str:
 
 
 def _datasets(site: Site) -> Iterator[tuple[str, str, frozenset[str]]]:
-    for root in _folders(site.datasets):
-        if (root / MANIFEST_NAME).is_file():
-            try:
-                manifest = load_manifest(root)
-            except SchemaError:
-                continue
-            yield root.name, manifest.dataset_sha256, frozenset(case.patient for case in manifest.cases)
+    """Name, hash and patients of every dataset this site ever published."""
+    with Ledger(site.ledger) as ledger:
+        for digest, document in ledger.recalled(PUBLISHED):
+            yield document["name"], digest, frozenset(document["patients"])
 
 
 def _models(site: Site, datasets: frozenset[str]) -> Iterator[str]:
-    """Name every model card under the site whose training data is one of the datasets."""
+    """Name every model under the site whose card lists one of the datasets."""
     for card in sorted(site.root.rglob("*.json")):
-        if card.stat().st_size > 1 << 20 or card.is_relative_to(site.datasets):
+        if card.is_relative_to(site.datasets) or card.stat().st_size > _LONGEST_CARD:
             continue
         try:
             document = json.loads(card.read_text(encoding="utf-8"))
         except (ValueError, OSError):
             continue
-        if datasets & set(_trained_on(document)):
-            yield str(card.parent.relative_to(site.root) / card.stem)
-
-
-def _trained_on(document: object) -> Iterator[str]:
-    found = document.get("datasets") if isinstance(document, dict) else None
-    for one in found if isinstance(found, list) else ():
-        if isinstance(one, dict) and isinstance(one.get("dataset_sha256"), str):
-            yield one["dataset_sha256"]
+        trained_on = document.get("datasets") if isinstance(document, dict) else None
+        if isinstance(trained_on, dict) and datasets & set(map(str, trained_on.values())):
+            yield str(card.relative_to(site.root).with_suffix(""))

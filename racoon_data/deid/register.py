@@ -16,8 +16,9 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from racoon_data.deid.pseudonyms import derive
-from racoon_data.errors import StorageError, VaultError
+from racoon_data.errors import VaultError
 from racoon_data.files.atomic import make_folder, storage_errors
+from racoon_data.files.sqlite import sqlite_errors
 
 REGISTER_NAME = "register.sqlite"
 _NONCE_BYTES = 12
@@ -73,7 +74,7 @@ class Register:
         self._seal = AESGCM(derive(key, "register"))
         with storage_errors(REGISTER_NAME):
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-        with self._errors():
+        with sqlite_errors(self._path):
             self._db = sqlite3.connect(self._path, timeout=30.0, isolation_level=None)
             self._db.executescript(_SCHEMA)
 
@@ -112,6 +113,11 @@ class Register:
         found = self._opened("uid", pseudonym)
         return found["uid"] if found else None
 
+    def found(self, pseudonym: str) -> dict[str, str] | None:
+        """Give what any pseudonym stands for: a patient, a study or another UID; ``None`` where it is unknown."""
+        known = (self._opened(kind, pseudonym) for kind in ("patient", "study", "uid"))
+        return next((one for one in known if one is not None), None)
+
     def patient_of(self, study: str) -> str | None:
         """Give the pseudonym of the patient a study belongs to."""
         row = self._row("study", study)
@@ -119,7 +125,7 @@ class Register:
 
     def studies_of(self, patient: str) -> tuple[str, ...]:
         """List the pseudonymous UIDs of a patient's studies."""
-        with self._errors():
+        with sqlite_errors(self._path):
             rows = self._db.execute(
                 "SELECT pseudonym FROM entries WHERE patient = ? AND kind = 'study' ORDER BY pseudonym", (patient,)
             ).fetchall()
@@ -130,17 +136,17 @@ class Register:
         with self._transaction():
             gone = self._db.execute("DELETE FROM entries WHERE patient = ?", (patient,)).rowcount
             self._db.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (patient,))
-        with self._errors():
+        with sqlite_errors(self._path):
             self._db.execute("VACUUM")
         return gone
 
     def forgotten(self) -> frozenset[str]:
         """List the pseudonyms of patients whose consent was withdrawn."""
-        with self._errors():
+        with sqlite_errors(self._path):
             return frozenset(str(one) for (one,) in self._db.execute("SELECT patient FROM forgotten"))
 
     def _row(self, kind: str, pseudonym: str) -> tuple[str, bytes] | None:
-        with self._errors():
+        with sqlite_errors(self._path):
             found: tuple[str, bytes] | None = self._db.execute(
                 "SELECT patient, sealed FROM entries WHERE kind = ? AND pseudonym = ?", (kind, pseudonym)
             ).fetchone()
@@ -162,7 +168,7 @@ class Register:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._errors():
+        with sqlite_errors(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -170,14 +176,6 @@ class Register:
             except BaseException:
                 self._db.rollback()
                 raise
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.DatabaseError as error:
-            hint = "check the disk, and that no other process holds the vault"
-            raise StorageError(f"{REGISTER_NAME} cannot be used: {error}", hint=hint) from error
 
 
 def _bound(kind: str, pseudonym: str) -> bytes:

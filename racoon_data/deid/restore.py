@@ -68,7 +68,7 @@ class RestoredInstance:
 
 
 def restore_files(
-    paths: Sequence[Path], way: WayBack, *, on_event: OnEvent = ignore
+    paths: Sequence[Path], way: WayBack, *, is_rehearsal: bool = False, on_event: OnEvent = ignore
 ) -> tuple[Result[RestoredInstance], ...]:
     """Give segmentations, reports and structure sets back their patient, study, references and dates.
 
@@ -77,6 +77,7 @@ def restore_files(
     Args:
         paths: Files made from de-identified images.
         way: Where to and with what.
+        is_rehearsal: Restore in memory, write and log nothing.
         on_event: Listener.
 
     Returns:
@@ -87,7 +88,8 @@ def restore_files(
     """
     own = frozenset(uid for path in paths for uid in _names_of(path))
     items = [(FileRef(path.name), path) for path in paths]
-    return tuple(run_items(STEP, items, partial(_restored, way, own), on_event=on_event))
+    work = partial(_restored, way, own, is_rehearsal=is_rehearsal)
+    return tuple(run_items(STEP, items, work, on_event=on_event))
 
 
 def _names_of(path: Path) -> tuple[str, str]:
@@ -95,18 +97,21 @@ def _names_of(path: Path) -> tuple[str, str]:
     return text_of(head, "SOPInstanceUID"), text_of(head, "SeriesInstanceUID")
 
 
-def _restored(way: WayBack, own: frozenset[str], path: Path) -> RestoredInstance:
+def _restored(way: WayBack, own: frozenset[str], path: Path, *, is_rehearsal: bool) -> RestoredInstance:
     dataset = read_dataset(path, pixels=True)
     patient = restore_dataset(dataset, way.register, way.names, own=own)
     ref = InstanceRef(dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
-    target = way.out / f"{ref.sop_uid}.dcm"
+    restored = RestoredInstance(way.out / f"{ref.sop_uid}.dcm", ref, patient)
+    if is_rehearsal:
+        return restored
     make_folder(way.out)
     way.out.chmod(0o700)
-    with about(ref), whole_file(target) as partial_file:
-        partial_file.touch(0o600)
-        dataset.save_as(partial_file, enforce_file_format=True)
-    way.audit.append(STEP, input=sha256_of(path), output=sha256_of(target), patient=patient, node=way.node)
-    return RestoredInstance(target, ref, patient)
+    with about(ref), whole_file(restored.path) as half:
+        half.touch(0o600)
+        dataset.save_as(half, enforce_file_format=True)
+    digests = {"input": sha256_of(path), "output": sha256_of(restored.path)}
+    way.audit.append(STEP, patient=patient, node=way.node, **digests)
+    return restored
 
 
 def restore_dataset(
