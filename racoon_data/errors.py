@@ -53,6 +53,18 @@ class PacsRefusedError(PacsError):
     code = "pacs.refused"
 
 
+class PacsBusyError(PacsRefusedError):
+    """The peer said that it is busy for now."""
+
+    code = "pacs.busy"
+
+
+class PacsPausedError(PacsError):
+    """The weekly window of a node closed, and the transfer stopped between two instances."""
+
+    code = "pacs.paused"
+
+
 class PacsTimeoutError(PacsError):
     """The peer fell silent."""
 
