@@ -108,6 +108,24 @@ class Finding:
     referenced_segments: tuple[tuple[str, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class ItemIssue:
+    """What is wrong with one item of an annotation; everything else of the file is kept.
+
+    Attributes:
+        item: Which item, such as ``segment 3``, ``frame 12``, ``ROI 2`` or ``group 1``.
+        code: Code of the kind of error (``docs/errors.md``), such as ``annotation.broken_item``.
+        message: What happened to it, without patient values.
+    """
+
+    item: str
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.message} ({self.code})"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotation:
     """What one annotation file says about one image series.
@@ -120,7 +138,8 @@ class Annotation:
         masks: Outlined segments on that grid.
         findings: Rows of a report.
         reader: Pseudonymous annotator.
-        notes: What was repaired or dropped while reading, as sentences without patient values.
+        notes: Policies that decided and what was repaired, as sentences without patient values.
+        issues: Items that are broken, left out or suspicious, each with a code.
     """
 
     source: InstanceRef
@@ -131,6 +150,12 @@ class Annotation:
     findings: tuple[Finding, ...] = ()
     reader: str = ""
     notes: tuple[str, ...] = ()
+    issues: tuple[ItemIssue, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Notes and issues as sentences."""
+        return (*self.notes, *map(str, self.issues))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,7 @@ def _read_and_write(one: Link, *, folder: Path, out: Path) -> tuple[dict[str, An
         "findings": len(annotation.findings),
         "masks": _write_masks(annotation, one, out),
         "notes": list(annotation.notes),
+        "issues": [asdict(issue) for issue in annotation.issues],
     }
     return account, annotation.findings
 
