@@ -153,4 +153,5 @@ def parse_toml(text: str, table: type[Table], *, name: str) -> Table:
 _SCHEMA_HINTS = {
     "SiteSettings": "racoon schema show site-settings lists every key",
     "StudySettings": "racoon schema show study-settings lists every key",
+    "FaultPlan": "racoon schema show fault-plan lists every key",
 }

@@ -21,6 +21,7 @@ WRONG = {
     "case-sidecar": (("Geometry", "Orientation"), "RAX"),
     "comparison": (("cells", 0, "mean"), 1.5),
     "dataset-manifest": (("cases", 0, "split"), "both"),
+    "fault-plan": (("die_after",), -1),
     "federation-job": (("training", "rounds"), 0),
     "label-schema": (("labels", 0, "value"), 0),
     "labels": (("labels", 0, "annotated"), "yes"),
