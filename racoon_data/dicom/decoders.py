@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,17 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
+from racoon_data.dicom.frame_codecs import (
+    DEFLATED_FRAME,
+    ENCAPSULATED_UNCOMPRESSED,
+    RLE_LOSSLESS,
+    expand_rle_bits,
+    inflate_frame,
+    unpack_bits,
+)
 from racoon_data.dicom.guard import scan
-from racoon_data.dicom.layout import Array, Layout
-from racoon_data.dicom.run_length import decode_bits
-from racoon_data.errors import TruncatedError
+from racoon_data.dicom.layout import Array, Layout, native_frame
 
-DEFLATED_FRAME = "1.2.840.10008.1.2.8.1"
-RLE = "1.2.840.10008.1.2.5"
 _JPEG = "1.2.840.10008.1.2.4."
 _GREY = frozenset(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"))
 
@@ -45,7 +48,7 @@ class Decoder:
 
 def chain_of(layout: Layout) -> tuple[Decoder, ...]:
     """List the decoders that may read a transfer syntax, the most trusted first; none where nothing does."""
-    if layout.syntax == RLE and layout.bits_allocated == 1:
+    if layout.syntax == RLE_LOSSLESS and layout.bits_allocated == 1:
         return (_OWN_RLE,)
     return _CHAINS.get(layout.syntax, ())
 
@@ -138,28 +141,24 @@ def _frame_file(fragment: bytes, layout: Layout, path: Path) -> None:
 
 
 def _inflated(fragment: bytes, layout: Layout) -> Array:
-    """Decode a frame of Deflated Image Frame Compression (PS3.5 A.4.14): raw deflate, little endian."""
-    needed = (layout.frame_bits + 7) // 8
-    data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(fragment, needed + 1)
-    if len(data) < needed:
-        raise TruncatedError("the deflated frame ends early", hint="retrieve it again")
+    """Decode a frame of Deflated Image Frame Compression (PS3.5 A.4.14)."""
+    return _plain(inflate_frame(fragment, size=(layout.frame_bits + 7) // 8), layout)
+
+
+def _plain(data: bytes, layout: Layout) -> Array:
+    """Read one uncompressed frame from its own bytes, little endian."""
     if layout.bits_allocated == 1:
-        count = layout.rows * layout.columns
-        bits = np.unpackbits(np.frombuffer(data, dtype=np.uint8), count=count, bitorder="little")
-        return bits.reshape(layout.frame_shape)
-    count = layout.rows * layout.columns * layout.samples
-    values = np.frombuffer(data, dtype=layout.dtype.newbyteorder("<"), count=count)
-    if layout.samples > 1 and layout.is_planar:
-        return np.moveaxis(values.reshape(layout.samples, layout.rows, layout.columns), 0, -1)
-    return values.reshape(layout.frame_shape)
+        return unpack_bits(np.frombuffer(data, dtype=np.uint8), start=0, shape=(layout.rows, layout.columns))
+    return native_frame(data, replace(layout, frames=1, is_little_endian=True), 0)
 
 
 def _own_rle(fragment: bytes, layout: Layout) -> Array:
-    return decode_bits(fragment, rows=layout.rows, columns=layout.columns)
+    return expand_rle_bits(fragment, shape=(layout.rows, layout.columns))
 
 
 _OWN_RLE = Decoder("racoon", "racoon", _own_rle)
 _OWN_DEFLATE = Decoder("racoon", "racoon", _inflated)
+_OWN_PLAIN = Decoder("racoon", "racoon", _plain)
 _PYLIBJPEG_RLE = Decoder("pylibjpeg-rle", "pylibjpeg-rle", _through_pydicom("pylibjpeg"))
 _PYDICOM = Decoder("pydicom", "pydicom", _through_pydicom("pydicom"))
 _LIBJPEG = Decoder("pylibjpeg-libjpeg", "'racoon[gpl-codecs]'", _through_pydicom("pylibjpeg"))
@@ -172,7 +171,7 @@ _ITK = Decoder("SimpleITK", "SimpleITK", _through_itk)
 _JPEG2000 = (_OPENJPEG, _GDCM, _PILLOW, _ITK)
 _LOSSLESS_JPEG = (_LIBJPEG, _GDCM, _ITK)
 _CHAINS: dict[str, tuple[Decoder, ...]] = {
-    RLE: (_PYLIBJPEG_RLE, _PYDICOM, _GDCM, _ITK),
+    RLE_LOSSLESS: (_PYLIBJPEG_RLE, _PYDICOM, _GDCM, _ITK),
     _JPEG + "50": (_LIBJPEG, _PILLOW, _GDCM, _ITK),
     # Of 24 files of 12-bit JPEG Extended, SimpleITK read 24, libjpeg 8, gdcm and pillow 2 each.
     _JPEG + "51": (_ITK, _LIBJPEG, _GDCM, _PILLOW),
@@ -188,6 +187,7 @@ _CHAINS: dict[str, tuple[Decoder, ...]] = {
     _JPEG + "202": (_OPENJPEG,),
     _JPEG + "203": (_OPENJPEG,),
     DEFLATED_FRAME: (_OWN_DEFLATE,),
+    ENCAPSULATED_UNCOMPRESSED: (_OWN_PLAIN,),
 }
 _BEYOND = {
     _JPEG + "110": "a JPEG XL decoder such as djxl or imagecodecs; ask for an uncompressed export",

@@ -11,7 +11,8 @@ import pydicom
 from pydicom import uid as pydicom_uid
 from pydicom.encaps import get_frame, parse_basic_offsets, parse_fragments
 
-from racoon_data.dicom.decoders import DEFLATED_FRAME, chain_of, packages_of
+from racoon_data.dicom.decoders import chain_of, packages_of
+from racoon_data.dicom.frame_codecs import DEFLATED_FRAME
 from racoon_data.dicom.headers import value_of
 from racoon_data.dicom.layout import NATIVE, Array, Layout, demand_frames, native_frame, without_unused_bits
 from racoon_data.errors import DicomError, FrameCountError, TruncatedError, UnsupportedPixelsError
@@ -31,6 +32,7 @@ _DECODER_ERRORS = (
     MemoryError, struct.error, zlib.error, ImportError,
 )  # fmt: skip
 _JPEG_FAMILY = "1.2.840.10008.1.2.4."
+_START_MARKERS = (b"\xff\xd8", b"\xff\x4f")
 _END_MARKER = b"\xff\xd9"
 _TAIL_BYTES = 64
 
@@ -151,7 +153,8 @@ def decode_fragment(fragment: bytes, layout: Layout) -> Decoded:
 
 def _demand_end(fragment: bytes, layout: Layout) -> None:
     """JPEG, JPEG-LS and JPEG 2000 end with a marker; decoders fill what is missing with grey, silently."""
-    if layout.syntax.startswith(_JPEG_FAMILY) and _END_MARKER not in fragment[-_TAIL_BYTES:]:
+    is_codestream = layout.syntax.startswith(_JPEG_FAMILY) and fragment[:2] in _START_MARKERS
+    if is_codestream and _END_MARKER not in fragment[-_TAIL_BYTES:]:
         raise TruncatedError("a compressed frame ends before its end marker", hint="retrieve it again")
 
 

@@ -14,8 +14,7 @@ from racoon_data.dicom.decoders import Decoder, chain_of
 from racoon_data.dicom.decoding import decode_fragment, decode_frame, fault_of
 from racoon_data.dicom.frames import open_frames
 from racoon_data.dicom.layout import Layout, layout_of
-from racoon_data.dicom.run_length import decode_bits, unpacked_bytes
-from racoon_data.errors import FrameCountError, TruncatedError, UnreadableError, UnsupportedPixelsError
+from racoon_data.errors import FrameCountError, TruncatedError, UnsupportedPixelsError
 
 JPEG = "1.2.840.10008.1.2.4."
 PLAIN = Layout(4, 6, 1, 16, 12, 11, False, False, "MONOCHROME2", False, 1, "1.2.840.10008.1.2.1", True)
@@ -148,30 +147,3 @@ def test_fewer_fragments_than_frames_is_an_error():
 
     with pytest.raises(FrameCountError):
         decode_frame(source.dataset, replace(layout_of(source.facts), frames=2))
-
-
-def _packed(bits: np.ndarray) -> bytes:
-    header = (1).to_bytes(4, "little") + (64).to_bytes(4, "little") + bytes(56)
-    body = np.packbits(bits.reshape(-1), bitorder="little").tobytes()
-    runs = b"".join(bytes([len(part) - 1]) + part for part in (body[i : i + 128] for i in range(0, len(body), 128)))
-    return header + runs + b"\x80"
-
-
-def test_one_bit_run_lengths_decode():
-    """A binary mask in RLE Lossless, whose rows do not end on a byte, comes back bit for bit."""
-    bits = np.random.default_rng(1).integers(0, 2, (35, 51), dtype=np.uint8)
-
-    assert np.array_equal(decode_bits(_packed(bits), rows=35, columns=51), bits)
-
-
-def test_broken_run_lengths_are_errors():
-    """A run that ends early, too few pixels and a foreign number of segments are named."""
-    good = _packed(np.ones((8, 8), np.uint8))
-
-    with pytest.raises(TruncatedError):
-        unpacked_bytes(b"\x05ab", most=100)
-    with pytest.raises(TruncatedError):
-        decode_bits(good, rows=80, columns=8)
-    with pytest.raises(UnreadableError):
-        decode_bits(b"\x03" + good[1:], rows=8, columns=8)
-    assert unpacked_bytes(b"\xfea\x00b\x80", most=9) == b"aaab"
