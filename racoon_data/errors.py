@@ -6,6 +6,16 @@ from racoon_data.error_base import ExitCode as ExitCode
 from racoon_data.error_base import RacoonError as RacoonError
 from racoon_data.error_base import about as about
 from racoon_data.error_base import worst as worst
+from racoon_data.pacs_errors import PacsBusyError as PacsBusyError
+from racoon_data.pacs_errors import PacsCappedError as PacsCappedError
+from racoon_data.pacs_errors import PacsError as PacsError
+from racoon_data.pacs_errors import PacsLostError as PacsLostError
+from racoon_data.pacs_errors import PacsPartialError as PacsPartialError
+from racoon_data.pacs_errors import PacsPausedError as PacsPausedError
+from racoon_data.pacs_errors import PacsProtocolError as PacsProtocolError
+from racoon_data.pacs_errors import PacsRefusedError as PacsRefusedError
+from racoon_data.pacs_errors import PacsTimeoutError as PacsTimeoutError
+from racoon_data.pacs_errors import PacsUnreachableError as PacsUnreachableError
 
 
 class SettingsError(RacoonError):
@@ -32,56 +42,6 @@ class NothingMatchedError(RacoonError):
 
     code = "query.nothing_matched"
     exit_code = ExitCode.NOTHING
-
-
-class PacsError(RacoonError):
-    """Talking to a PACS failed."""
-
-    code = "pacs.error"
-    exit_code = ExitCode.PEER
-
-
-class PacsUnreachableError(PacsError):
-    """No connection could be opened."""
-
-    code = "pacs.unreachable"
-
-
-class PacsRefusedError(PacsError):
-    """The peer answered and said no."""
-
-    code = "pacs.refused"
-
-
-class PacsTimeoutError(PacsError):
-    """The peer fell silent."""
-
-    code = "pacs.timeout"
-
-
-class PacsLostError(PacsError):
-    """The connection broke before the work was done."""
-
-    code = "pacs.lost"
-
-
-class PacsProtocolError(PacsError):
-    """The peer sent what the DICOM protocol does not allow; the connection was cut."""
-
-    code = "pacs.protocol"
-
-
-class PacsPartialError(PacsError):
-    """Some expected instances did not arrive."""
-
-    code = "pacs.partial"
-    exit_code = ExitCode.PARTIAL
-
-
-class PacsCappedError(PacsError):
-    """The answer to a query was cut off by the peer."""
-
-    code = "pacs.capped"
 
 
 class DicomError(RacoonError):

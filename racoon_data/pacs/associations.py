@@ -16,8 +16,10 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
-from racoon_data.errors import PacsError, PacsRefusedError, PacsTimeoutError, PacsUnreachableError
+from racoon_data.errors import PacsBusyError, PacsError, PacsRefusedError, PacsTimeoutError, PacsUnreachableError
+from racoon_data.events import OnEvent, ignore
 from racoon_data.pacs.checkpoint import Checkpoint
+from racoon_data.pacs.kindness import admitted, knocked
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.pacs.tls import client_context
 
@@ -28,6 +30,7 @@ _config.LOG_RESPONSE_IDENTIFIERS = False
 _config.STORE_SEND_CHUNKED_DATASET = True
 
 MAX_PDU = 128 * 1024
+TRANSIENT = 2
 NOT_REGISTERED_HINT = "our AE title is probably not registered there: ask for it to be added as a query/retrieve peer"
 
 Handler = tuple[Any, Callable[..., Any]]
@@ -40,20 +43,43 @@ def associated(
     *,
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     handlers: Sequence[Handler] = (),
+    on_event: OnEvent = ignore,
 ) -> Iterator[Association]:
     """Hold an association while the block runs, then release it; abort it where the block fails.
+
+    It waits for the node's window and for one of its slots, see :func:`racoon_data.pacs.kindness.admitted`, and
+    knocks again, later each time, where the peer says that it is busy for now.
 
     Args:
         node: The peer.
         contexts: Presentation contexts to propose, at most 128.
         roles: Role selections, needed where the peer is to send (C-GET).
         handlers: Events of pynetdicom and what answers them.
+        on_event: Listener; ``wait`` says what we wait for.
 
     Raises:
         PacsUnreachableError: The host's name is unknown, or no connection could be opened.
         PacsRefusedError: The peer rejected the association or closed it at once.
+        PacsBusyError: It still was busy after the last knock.
         PacsTimeoutError: The peer did not answer in time.
     """
+    with admitted(node, on_event=on_event):
+        association = knocked(node, lambda: _opened(node, contexts, roles, handlers), on_event=on_event)
+        try:
+            yield association
+        except BaseException:
+            association.abort()
+            raise
+        if association.is_established:
+            association.release()
+
+
+def _opened(
+    node: PacsNode,
+    contexts: Sequence[PresentationContext],
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation],
+    handlers: Sequence[Handler],
+) -> Association:
     opened = threading.Event()
     bound = [(evt.EVT_CONN_OPEN, _opener(node, opened)), (evt.EVT_DATA_RECV, acknowledge_at_once), *handlers]
     started = time.monotonic()
@@ -68,13 +94,7 @@ def associated(
     if not association.is_established:
         raise _refusal(node, association, opened.is_set(), time.monotonic() - started)
     association._reactor_checkpoint = Checkpoint(association)
-    try:
-        yield association
-    except BaseException:
-        association.abort()
-        raise
-    if association.is_established:
-        association.release()
+    return association
 
 
 def _tls_arguments(node: PacsNode) -> tuple[ssl.SSLContext, str] | None:
@@ -151,8 +171,8 @@ def rejection(node: PacsNode, answer: Any) -> PacsRefusedError:
         hint = "set ae_title of the node to the title the PACS listens to"
     elif "calling" in reason:
         hint = f"register AE title {node.calling_ae_title!r} at the PACS, or set calling_ae_title to one it knows"
-    elif answer.result == 2:
-        hint = "the PACS is busy for now: try again later"
+    elif answer.result == TRANSIENT:
+        return PacsBusyError(message, ref=node, hint="the PACS is busy for now: try again later")
     return PacsRefusedError(message, ref=node, hint=hint)
 
 

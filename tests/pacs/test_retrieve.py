@@ -15,8 +15,9 @@ from racoon_data.errors import ExitCode
 from racoon_data.events import Event
 from racoon_data.faults import NO_FAULTS, FaultPlan
 from racoon_data.files.atomic import sha256_of
+from racoon_data.pacs.expecting import expectation
 from racoon_data.pacs.part10 import dataset_bytes
-from racoon_data.pacs.retrieve import expectation, retrieve
+from racoon_data.pacs.retrieve import retrieve
 from racoon_data.pacs.serve import EmbeddedPacs
 from racoon_data.refs import StudyRef
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
