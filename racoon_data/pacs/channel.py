@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from racoon_data.errors import PacsError, PacsProtocolError
 from racoon_data.pacs.commands import Command, Values, encode
+from racoon_data.pacs.kindness import Pace
 from racoon_data.pacs.link import (
     ABORT,
     MAX_PDU,
@@ -48,6 +49,7 @@ class Channel:
         contexts: Accepted contexts by identifier.
         peer_title: The AE title of the other side.
         peer_max: Longest P-DATA body the other side takes.
+        pace: How kindly the peer is treated; ``None`` where it is the one who asked.
     """
 
     def __init__(self, link: Link, contexts: Mapping[int, Accepted], *, peer_title: str, peer_max: int) -> None:
@@ -56,6 +58,7 @@ class Channel:
         self.contexts = contexts
         self.peer_title = peer_title
         self.peer_max = min(peer_max or MAX_PDU, MAX_PDU)
+        self.pace: Pace | None = None
         self._is_open = True
 
     def context_of(self, abstract_syntax: str, transfer_syntax: str = "") -> Accepted | None:

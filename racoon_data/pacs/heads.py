@@ -153,8 +153,12 @@ def file_is_whole(path: Path) -> bool:
         syntax, start = read_file_head(path).transfer_syntax, data_set_at(path)
         if start >= path.stat().st_size:
             return False
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            with memoryview(mapped) as view, view[start:] as data:
-                return is_whole(data, syntax)
+        with (
+            path.open("rb") as stream,
+            mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as view,
+            view[start:] as data,
+        ):
+            return is_whole(data, syntax)
     except NotDicomError:
         return False

@@ -13,7 +13,7 @@ from racoon_data.errors import DiskFullError, StorageError, UnreadableError
 from racoon_data.files.atomic import make_folder, sha256_of, storage_errors
 from racoon_data.pacs.heads import file_is_whole, identity_in
 from racoon_data.pacs.part10 import Identity, data_set_at, file_head, read_file_head
-from racoon_data.pacs.statuses import CANNOT_UNDERSTAND, OUT_OF_RESOURCES, SUCCESS
+from racoon_data.pacs.statuses import CANNOT_UNDERSTAND, OUT_OF_RESOURCES
 from racoon_data.pacs.uids import safe_name
 from racoon_data.refs import InstanceRef
 from racoon_data.site.ledger import InstanceState

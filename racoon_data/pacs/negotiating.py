@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from pydicom.uid import UID
@@ -28,8 +26,10 @@ from racoon_data.errors import (
     PacsUnreachableError,
     about,
 )
+from racoon_data.events import OnEvent, ignore
 from racoon_data.pacs.associations import NOT_REGISTERED_HINT, rejection
 from racoon_data.pacs.channel import Accepted, Channel
+from racoon_data.pacs.kindness import admitted, knocked
 from racoon_data.pacs.link import ABORT, ASSOCIATE_AC, ASSOCIATE_RJ, MAX_PDU, Link
 from racoon_data.pacs.part10 import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
 from racoon_data.pacs.peer import PacsNode
@@ -39,34 +39,35 @@ _APPLICATION_CONTEXT = UID("1.2.840.10008.3.1.1.1")
 UNPARSABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError, EOFError)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    contexts: dict[int, Accepted]
-    peer_max: int
-
-
 @contextmanager
 def channel_to(
     node: PacsNode,
     contexts: Sequence[PresentationContext],
     *,
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    on_event: OnEvent = ignore,
 ) -> Iterator[Channel]:
     """Hold an association while the block runs, then release it; abort it where the block fails.
+
+    It waits for the node's window and for one of its slots, and knocks again where the peer is busy, as
+    :func:`racoon_data.pacs.associations.associated` does.
 
     Args:
         node: The peer.
         contexts: Presentation contexts to propose, at most 128.
         roles: Role selections, needed where the peer is to send (C-GET).
+        on_event: Listener; ``wait`` says what we wait for.
 
     Raises:
         PacsUnreachableError: The host's name is unknown, or no connection could be opened.
         PacsRefusedError: The peer rejected the association, closed it at once or offers nothing of it.
+        PacsBusyError: It still was busy after the last knock.
         PacsTimeoutError: The peer did not answer in time.
         PacsProtocolError: It answered something else than DICOM.
     """
-    with about(node):
-        channel = _negotiated(node, contexts, roles)
+    with about(node), admitted(node, on_event=on_event) as pace:
+        channel = knocked(node, lambda: _opened(node, contexts, roles), on_event=on_event)
+        channel.pace = pace
         try:
             yield channel
         except BaseException:
@@ -75,23 +76,23 @@ def channel_to(
         channel.release()
 
 
-def _negotiated(
+def _opened(
     node: PacsNode, contexts: Sequence[PresentationContext], roles: Sequence[SCP_SCU_RoleSelectionNegotiation]
 ) -> Channel:
     proposed = _numbered(contexts)
     link = connect(node)
     try:
-        answer = _ask(link, node, proposed, roles)
+        accepted, peer_max = _ask(link, node, proposed, roles)
     except BaseException:
         link.close()
         raise
-    if not answer.contexts:
-        channel = Channel(link, {}, peer_title=node.ae_title, peer_max=answer.peer_max)
+    channel = Channel(link, accepted, peer_title=node.ae_title, peer_max=peer_max)
+    if not accepted:
         channel.abort()
         names = ", ".join(dict.fromkeys(UID(context.abstract_syntax).name for context in proposed))
         hint = "the PACS does not support it, or our AE title has no right to it"
         raise PacsRefusedError(f"the peer offers none of what was asked for: {names[:300]}", ref=node, hint=hint)
-    return Channel(link, answer.contexts, peer_title=node.ae_title, peer_max=answer.peer_max)
+    return channel
 
 
 def _numbered(contexts: Sequence[PresentationContext]) -> list[PresentationContext]:
@@ -137,7 +138,7 @@ def _ask(
     node: PacsNode,
     contexts: list[PresentationContext],
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation],
-) -> _Answer:
+) -> tuple[dict[int, Accepted], int]:
     request = A_ASSOCIATE()
     request.application_context_name = _APPLICATION_CONTEXT
     request.calling_ae_title, request.called_ae_title = node.calling_ae_title, node.ae_title
@@ -145,7 +146,6 @@ def _ask(
     request.user_information = [*user_information(), *roles]
     pdu = A_ASSOCIATE_RQ()
     pdu.from_primitive(request)
-    started = time.monotonic()
     try:
         link.send(pdu.encode())
         kind, length = link.pdu()
@@ -209,11 +209,11 @@ def longest_of(primitive: Any) -> int:
     return 0
 
 
-def _accepted(contexts: Sequence[PresentationContext], answer: Any) -> _Answer:
+def _accepted(contexts: Sequence[PresentationContext], answer: Any) -> tuple[dict[int, Accepted], int]:
     asked = {context.context_id: context for context in contexts}
     accepted = {}
     for item in answer.presentation_context_definition_results_list:
         if item.result == 0 and item.context_id in asked and item.transfer_syntax:
             abstract = str(asked[item.context_id].abstract_syntax)
             accepted[item.context_id] = Accepted(item.context_id, abstract, str(item.transfer_syntax[0]))
-    return _Answer(accepted, longest_of(answer))
+    return accepted, longest_of(answer)

@@ -18,7 +18,7 @@ from racoon_data.pacs.durable import make_durable
 from racoon_data.pacs.heads import file_is_whole
 from racoon_data.pacs.landing import Announced, Landed, Landing, Refusal
 from racoon_data.pacs.part10 import Identity, dataset_bytes, identity_of, read_file_head
-from racoon_data.pacs.statuses import CANNOT_UNDERSTAND, DOES_NOT_MATCH, NOT_AUTHORISED, OUT_OF_RESOURCES, SUCCESS
+from racoon_data.pacs.statuses import DOES_NOT_MATCH, NOT_AUTHORISED, OUT_OF_RESOURCES, SUCCESS
 from racoon_data.pacs.uids import instance_path
 from racoon_data.refs import InstanceRef
 from racoon_data.site.ledger import InstanceState, Ledger
@@ -137,6 +137,8 @@ class Intake:
         )
         channel.link.note_progress()
         self._on_end(End(announced, end, channel.peer_title))
+        if channel.pace is not None:
+            channel.pace.step()
 
 
 class Journal:
@@ -197,7 +199,7 @@ class Receiver:
         *,
         spool: Path,
         ledger: Ledger,
-        on_arrival: Callable[[InstanceRef], None],
+        on_arrival: Callable[[Landed], None],
     ) -> None:
         """Prepare to receive.
 
@@ -222,7 +224,7 @@ class Receiver:
             self.arrivals += 1
             self.journal.landed(one.end)
             if one.end.is_new:
-                self._on_arrival(one.end.ref)
+                self._on_arrival(one.end)
             return
         sop_uid = one.announced.sop_uid
         if sop_uid in self._wanted:
