@@ -14,14 +14,13 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from racoon_data.dicom.decoding import decode_fragment
 from racoon_data.dicom.frame_codecs import decode_special, native_frame
 from racoon_data.dicom.guard import Scan
 from racoon_data.dicom.headers import read_dataset, text_of, value_of, whole_of
-from racoon_data.dicom.pixels import decode
+from racoon_data.dicom.layout import Layout
 from racoon_data.dicom.walk import UNDEFINED
 from racoon_data.errors import UnsupportedPixelsError
 
@@ -120,19 +119,15 @@ class FrameReader:
         return self.stream.read(length)
 
     def _by_library(self, raw: bytes, bits: int) -> npt.NDArray[Any]:
-        """Decode through pydicom's plug-ins; 1-bit images are coded as bytes by every such codec."""
+        """Decode through the chain of decoders; 1-bit images are coded as bytes by every such codec."""
         rows, columns = self.shape
-        single = Dataset()
-        single.file_meta = FileMetaDataset()
-        single.file_meta.TransferSyntaxUID = self.header.file_meta.TransferSyntaxUID
-        single.Rows, single.Columns, single.SamplesPerPixel, single.PixelRepresentation = rows, columns, 1, 0
-        single.PhotometricInterpretation = text_of(self.header, "PhotometricInterpretation") or "MONOCHROME2"
-        single.BitsAllocated = max(bits, 8)
-        single.BitsStored = 8 if bits == 1 else whole_of(self.header, "BitsStored") or bits
-        single.HighBit = single.BitsStored - 1
-        single.PixelData = encapsulate([raw])
-        single["PixelData"].VR = "OB"
-        array = decode(single, shape=(rows, columns))
+        stored = 8 if bits == 1 else whole_of(self.header, "BitsStored") or bits
+        photometric = text_of(self.header, "PhotometricInterpretation") or "MONOCHROME2"
+        syntax = str(self.header.file_meta.TransferSyntaxUID)
+        layout = Layout(
+            rows, columns, 1, max(bits, 8), stored, stored - 1, False, False, photometric, False, 1, syntax, True
+        )
+        array = decode_fragment(raw, layout).array
         return (array != 0).astype(np.uint8) if bits == 1 else array
 
 

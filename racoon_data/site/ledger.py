@@ -198,13 +198,25 @@ class Ledger:
             size: Bytes of the file.
             sha256: Hash of the file, hexadecimal.
         """
-        row = (ref.study_uid, ref.series_uid, ref.sop_uid, InstanceState.ARRIVED, self._inside(path), size, sha256)
+        self.arrived_many([(ref, str(path), size, sha256)])
+
+    def arrived_many(self, files: Iterable[tuple[InstanceRef, str, int, str]]) -> None:
+        """Note that many instances lie whole on disk, in one transaction.
+
+        Args:
+            files: Reference, file, bytes and hash of each, as in :meth:`arrived`.
+        """
+        inside = _Relative(self._folder)
+        rows = [
+            (ref.study_uid, ref.series_uid, ref.sop_uid, InstanceState.ARRIVED, inside(path), size, sha256)
+            for ref, path, size, sha256 in files
+        ]
         with self._transaction() as db:
-            db.execute(
+            db.executemany(
                 "INSERT INTO instances (study_uid, series_uid, sop_uid, state, path, size, sha256, attempts)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET state = excluded.state, reason = '',"
                 " path = excluded.path, size = excluded.size, sha256 = excluded.sha256, attempts = attempts + 1",
-                row,
+                rows,
             )
 
     def failed(self, ref: InstanceRef, state: InstanceState, reason: str) -> None:
@@ -246,10 +258,6 @@ class Ledger:
         file = self._folder / path if path else None
         ref = InstanceRef(study, series, sop)
         return LedgerInstance(ref, node, InstanceState(state), reason, attempts, file, size, sha256)
-
-    def _inside(self, path: Path) -> str:
-        full = path.resolve()
-        return str(full.relative_to(self._folder) if full.is_relative_to(self._folder) else full)
 
     def erase(self, study: StudyRef) -> None:
         """Forget a study altogether, so that its UIDs are not even in the file's free pages."""
@@ -301,3 +309,18 @@ class Ledger:
         )
         document: dict[str, Any] | None = json.loads(rows[0][0]) if rows else None
         return document
+
+
+class _Relative:
+    """Makes paths relative to a folder where they lie in it; each parent is resolved once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._parents: dict[str, str] = {}
+
+    def __call__(self, path: str) -> str:
+        parent, _, name = path.rpartition("/")
+        if parent not in self._parents:
+            full = (Path(parent) if parent or not path.startswith("/") else Path("/")).resolve()
+            self._parents[parent] = str(full.relative_to(self._folder) if full.is_relative_to(self._folder) else full)
+        return f"{self._parents[parent]}/{name}".removeprefix("./")
