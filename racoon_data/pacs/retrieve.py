@@ -12,6 +12,7 @@ from racoon_data.pacs.expecting import Expectation, expectation, verdict_of
 from racoon_data.pacs.getting import get
 from racoon_data.pacs.kindness import backoff_s
 from racoon_data.pacs.landing import Landed
+from racoon_data.pacs.moving import move
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.pacs.receiving import Receiver, adopt
 from racoon_data.refs import InstanceRef, StudyRef
@@ -79,12 +80,13 @@ def _retrieve_study(
         on_event(Event("receive", str(landed.ref), done, max(len(wanted), done), size))
 
     receiver = Receiver(study.study_uid, wanted, spool=spool, ledger=ledger, on_arrival=on_arrival)
+    fetch = move if node.retrieve == "move" else get
     for attempt in range(attempts):
         if wanted and not _missing(ledger, expected):
             break
         if attempt:
             time.sleep(backoff_s(node.manners, attempt))
-        reason = get(node, expected, lambda: _missing(ledger, expected), receiver)
+        reason = fetch(node, expected, lambda: _missing(ledger, expected), receiver)
         _note_absent(ledger, _missing(ledger, expected), reason)
         if not wanted:
             break
