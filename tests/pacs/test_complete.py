@@ -176,7 +176,7 @@ def test_a_cut_series_nobody_counts_is_an_error():
 
 
 def test_a_sweep_that_leaks_proves_nothing():
-    """Studies without time, patient and any other identifier are in no part: their day is an error, not a short list."""
+    """Studies without time or any identifier are in no part: their day is an error, not a short list."""
     rows = studies_of(*(("20240101", "", "") for _ in range(12)))
 
     with pytest.raises(PacsCappedError):
