@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from racoon_data.errors import PacsCappedError, PacsError
 from racoon_data.pacs.filters import is_exact
@@ -25,6 +26,7 @@ class Expectation:
         instances: Every instance it lists, in order.
         sop_classes: Their SOP classes, as far as it tells.
         modalities: The modalities of the series.
+        class_of: SOP class by SOPInstanceUID, empty where it does not tell.
     """
 
     node: str
@@ -32,6 +34,7 @@ class Expectation:
     instances: tuple[InstanceRef, ...]
     sop_classes: tuple[str, ...]
     modalities: tuple[str, ...]
+    class_of: Mapping[str, str] = field(default_factory=dict)
 
 
 def expectation(node: PacsNode, study: StudyRef) -> Expectation:
@@ -56,9 +59,9 @@ def expectation(node: PacsNode, study: StudyRef) -> Expectation:
         logger.warning("the list of %s is not whole: %s", study, error.message)
         refs.clear()
     classes = tuple(sorted({sop_class for sop_class, _ in refs.values()}))
-    return Expectation(
-        node.name, study, tuple(sorted(refs)), classes, tuple(sorted({word for _, word in refs.values()}))
-    )
+    modalities = tuple(sorted({word for _, word in refs.values()}))
+    class_of = {ref.sop_uid: sop_class for ref, (sop_class, _) in refs.items()}
+    return Expectation(node.name, study, tuple(sorted(refs)), classes, modalities, class_of)
 
 
 def verdict_of(ledger: Ledger, expected: Expectation) -> StudyVerdict:
