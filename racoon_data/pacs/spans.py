@@ -15,7 +15,8 @@ _EXACT = "\0"
 # A window of one second, read back with its rounded end.
 _SHORTEST_S = 3
 _DAY_S = 24 * 3600
-_LETTERS = string.digits + string.ascii_letters + "".join(c for c in string.punctuation if c not in "*?\\")
+# Without what DICOM takes for a wildcard, and what peers that ask their database with LIKE do (Orthanc 1.10).
+_LETTERS = string.digits + string.ascii_letters + "".join(c for c in string.punctuation if c not in "*?\\%_")
 _SWEPT = ("PatientID", "AccessionNumber", "StudyID", "PatientName")
 
 
