@@ -88,6 +88,13 @@ class Finding:
         derivation: How the number was derived, such as mean or maximum.
         method: How it was measured.
         referenced_segments: Segments the finding points at: SOPInstanceUID and segment number.
+        group_kind: What it was found on: ``image``, ``planar``, ``volumetric`` (measurement groups),
+            ``report`` (outside any group), ``text`` (a sentence) or ``contour`` (a point or line of a
+            structure set).
+        region: Graphic types of the regions it was measured in, such as ``SCOORD POLYLINE``.
+        observer_type: ``person``, ``device`` or empty.
+        status: State of the report: completion, verification and version, such as ``COMPLETE VERIFIED``.
+        predecessors: Reports this one replaces.
     """
 
     source: InstanceRef
@@ -106,6 +113,11 @@ class Finding:
     derivation: CodedConcept | None = None
     method: CodedConcept | None = None
     referenced_segments: tuple[tuple[str, int], ...] = ()
+    group_kind: str = ""
+    region: str = ""
+    observer_type: str = ""
+    status: str = ""
+    predecessors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)

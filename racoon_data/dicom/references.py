@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pydicom
@@ -22,6 +22,17 @@ ANNOTATION_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.88.35": "SR",
 }
 
+_REFERENCES = {
+    pydicom.datadict.tag_for_keyword(keyword): keyword
+    for keyword in (
+        "ReferencedSOPInstanceUID",
+        "SeriesInstanceUID",
+        "FrameOfReferenceUID",
+        "ReferencedFrameOfReferenceUID",
+    )
+}
+_SHORT = 4096
+
 MASKS = frozenset({"SEG", "RTSTRUCT"})
 
 
@@ -36,13 +47,8 @@ def annotation_file(path: Path) -> AnnotationFile:
     """
     dataset = read_dataset(path)
     sop_class = text_of(dataset, "SOPClassUID")
-    sops: set[str] = set()
-    series: set[str] = set()
-    frames: set[str] = set()
-    for item in _items(dataset):
-        sops.add(text_of(item, "ReferencedSOPInstanceUID"))
-        series.add(text_of(item, "SeriesInstanceUID"))
-        frames.update((text_of(item, "FrameOfReferenceUID"), text_of(item, "ReferencedFrameOfReferenceUID")))
+    found = _found(dataset)
+    frames = found["FrameOfReferenceUID"] | found["ReferencedFrameOfReferenceUID"]
     frames.discard("")
     frame = text_of(dataset, "FrameOfReferenceUID") or (frames.pop() if len(frames) == 1 else "")
     study, own_series = text_of(dataset, "StudyInstanceUID"), text_of(dataset, "SeriesInstanceUID")
@@ -52,22 +58,41 @@ def annotation_file(path: Path) -> AnnotationFile:
         sop_class_uid=sop_class,
         modality=ANNOTATION_CLASSES.get(sop_class, text_of(dataset, "Modality")),
         patient=text_of(dataset, "PatientID"),
-        referenced_sops=frozenset(sops - {""}),
-        referenced_series=frozenset(series - {""}),
+        referenced_sops=frozenset(found["ReferencedSOPInstanceUID"] - {""}),
+        referenced_series=frozenset(found["SeriesInstanceUID"] - {""}),
         frame_of_reference=frame or None,
     )
 
 
-def _items(dataset: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
-    """Every item of every sequence below the data set, without recursion."""
-    waiting = [dataset]
+def _found(dataset: pydicom.Dataset) -> dict[str, set[str]]:
+    """Collect what items of every sequence below the data set reference, without recursion.
+
+    Structure sets repeat one reference under thousands of contours: equal bytes are parsed once.
+    """
+    found: dict[str, set[str]] = {keyword: set() for keyword in _REFERENCES.values()}
+    waiting, seen = [(dataset, True)], set[bytes]()
     while waiting:
-        parent = waiting.pop()
-        for tag in parent.keys():  # noqa: SIM118  iterating a data set parses every element
-            keyword = pydicom.datadict.keyword_for_tag(tag)
-            if not keyword or pydicom.datadict.dictionary_VR(tag) != "SQ":
-                continue
-            sequence = value_of(parent, keyword)
-            if isinstance(sequence, pydicom.Sequence):
-                waiting.extend(sequence)
-                yield from sequence
+        parent, is_top = waiting.pop()
+        for tag, element in list(parent.items()):
+            if tag in _REFERENCES:
+                if not is_top:
+                    found[_REFERENCES[tag]].add(text_of(parent, _REFERENCES[tag]))
+            elif _is_sequence(tag) and _is_new(element.value, seen):
+                sequence = value_of(parent, pydicom.datadict.keyword_for_tag(tag))
+                if isinstance(sequence, pydicom.Sequence):
+                    waiting.extend((item, False) for item in sequence)
+    return found
+
+
+@cache
+def _is_sequence(tag: int) -> bool:
+    return bool(pydicom.datadict.dictionary_has_tag(tag) and pydicom.datadict.dictionary_VR(tag) == "SQ")
+
+
+def _is_new(value: object, seen: set[bytes]) -> bool:
+    """Tell whether the raw bytes of a short sequence come for the first time; what is parsed already is new."""
+    if not isinstance(value, bytes) or len(value) > _SHORT:
+        return True
+    is_new = value not in seen
+    seen.add(value)
+    return is_new
