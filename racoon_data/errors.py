@@ -6,6 +6,16 @@ from racoon_data.error_base import ExitCode as ExitCode
 from racoon_data.error_base import RacoonError as RacoonError
 from racoon_data.error_base import about as about
 from racoon_data.error_base import worst as worst
+from racoon_data.pacs_errors import PacsBusyError as PacsBusyError
+from racoon_data.pacs_errors import PacsCappedError as PacsCappedError
+from racoon_data.pacs_errors import PacsError as PacsError
+from racoon_data.pacs_errors import PacsLostError as PacsLostError
+from racoon_data.pacs_errors import PacsPartialError as PacsPartialError
+from racoon_data.pacs_errors import PacsPausedError as PacsPausedError
+from racoon_data.pacs_errors import PacsProtocolError as PacsProtocolError
+from racoon_data.pacs_errors import PacsRefusedError as PacsRefusedError
+from racoon_data.pacs_errors import PacsTimeoutError as PacsTimeoutError
+from racoon_data.pacs_errors import PacsUnreachableError as PacsUnreachableError
 
 
 class SettingsError(RacoonError):
@@ -32,44 +42,6 @@ class NothingMatchedError(RacoonError):
 
     code = "query.nothing_matched"
     exit_code = ExitCode.NOTHING
-
-
-class PacsError(RacoonError):
-    """Talking to a PACS failed."""
-
-    code = "pacs.error"
-    exit_code = ExitCode.PEER
-
-
-class PacsUnreachableError(PacsError):
-    """No connection could be opened."""
-
-    code = "pacs.unreachable"
-
-
-class PacsRefusedError(PacsError):
-    """The peer answered and said no."""
-
-    code = "pacs.refused"
-
-
-class PacsTimeoutError(PacsError):
-    """The peer fell silent."""
-
-    code = "pacs.timeout"
-
-
-class PacsPartialError(PacsError):
-    """Some expected instances did not arrive."""
-
-    code = "pacs.partial"
-    exit_code = ExitCode.PARTIAL
-
-
-class PacsCappedError(PacsError):
-    """The answer to a query was cut off by the peer."""
-
-    code = "pacs.capped"
 
 
 class DicomError(RacoonError):
@@ -108,6 +80,12 @@ class UnsupportedPixelsError(DicomError):
     """The pixel data cannot be decoded here."""
 
     code = "dicom.unsupported_pixels"
+
+
+class FrameCountError(DicomError):
+    """Frames and stored pixels disagree: there are fewer or more than the header says."""
+
+    code = "dicom.frame_count"
 
 
 class UnsupportedObjectError(DicomError):
@@ -169,6 +147,37 @@ class QuarantineError(DeidError):
 
     code = "deid.quarantined"
     is_skip = True
+
+
+class IdentityRiskError(QuarantineError):
+    """The picture itself may show identity; a person looks at it and may release it."""
+
+    code = "deid.identity_risk"
+
+
+class IdentifierLeftError(QuarantineError):
+    """The self-check found one of the patient's own identifiers after cleaning."""
+
+    code = "deid.identifier_left"
+
+
+class ForgottenPatientError(DeidError):
+    """The patient withdrew consent: nothing of the object is taken in or kept."""
+
+    code = "deid.forgotten_patient"
+    is_skip = True
+
+
+class VaultError(DeidError):
+    """The vault cannot answer: its table does not know this object, or cannot be opened."""
+
+    code = "deid.vault"
+
+
+class RestoreError(DeidError):
+    """An object cannot be given its original identity; nothing of it was written."""
+
+    code = "deid.not_restored"
 
 
 class AuditError(RacoonError):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
-import pydicom
-
-from racoon_data.dicom.headers import read_dataset, text_of, value_of
+from racoon_data.dicom.guard import scan
+from racoon_data.dicom.headers import read_dataset, text_of
 from racoon_data.dicom.series import AnnotationFile
 from racoon_data.refs import InstanceRef
 
@@ -22,18 +20,15 @@ ANNOTATION_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.88.35": "SR",
 }
 
-_REFERENCES = {
-    pydicom.datadict.tag_for_keyword(keyword): keyword
-    for keyword in (
-        "ReferencedSOPInstanceUID",
-        "SeriesInstanceUID",
-        "FrameOfReferenceUID",
-        "ReferencedFrameOfReferenceUID",
-    )
-}
-_SHORT = 4096
-
 MASKS = frozenset({"SEG", "RTSTRUCT"})
+
+_SOP, _SERIES = 0x00081155, 0x0020000E
+_FRAME, _REFERENCED_FRAME = 0x00200052, 0x30060024
+_WATCHED = (_SOP, _SERIES, _FRAME, _REFERENCED_FRAME)
+_OWN = (
+    "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+)  # fmt: skip
 
 
 def annotation_file(path: Path) -> AnnotationFile:
@@ -45,11 +40,15 @@ def annotation_file(path: Path) -> AnnotationFile:
         TruncatedError: It ends too early.
         HostileFileError: The guard refuses its structure.
     """
-    dataset = read_dataset(path)
+    scanned = scan(path, watch=_WATCHED)
+    dataset = read_dataset(path, tags=_OWN, is_scanned=True)
     sop_class = text_of(dataset, "SOPClassUID")
-    found = _found(dataset)
-    frames = found["FrameOfReferenceUID"] | found["ReferencedFrameOfReferenceUID"]
-    frames.discard("")
+    found: dict[int, set[str]] = {tag: set() for tag in _WATCHED}
+    for one in scanned.trace:
+        if one.depth:
+            found[one.tag].add(one.raw.decode("ascii", "replace").strip("\0 "))
+    sops, series = found[_SOP], found[_SERIES]
+    frames = (found[_FRAME] | found[_REFERENCED_FRAME]) - {""}
     frame = text_of(dataset, "FrameOfReferenceUID") or (frames.pop() if len(frames) == 1 else "")
     study, own_series = text_of(dataset, "StudyInstanceUID"), text_of(dataset, "SeriesInstanceUID")
     return AnnotationFile(
@@ -58,41 +57,7 @@ def annotation_file(path: Path) -> AnnotationFile:
         sop_class_uid=sop_class,
         modality=ANNOTATION_CLASSES.get(sop_class, text_of(dataset, "Modality")),
         patient=text_of(dataset, "PatientID"),
-        referenced_sops=frozenset(found["ReferencedSOPInstanceUID"] - {""}),
-        referenced_series=frozenset(found["SeriesInstanceUID"] - {""}),
+        referenced_sops=frozenset(sops - {""}),
+        referenced_series=frozenset(series - {""}),
         frame_of_reference=frame or None,
     )
-
-
-def _found(dataset: pydicom.Dataset) -> dict[str, set[str]]:
-    """Collect what items of every sequence below the data set reference, without recursion.
-
-    Structure sets repeat one reference under thousands of contours: equal bytes are parsed once.
-    """
-    found: dict[str, set[str]] = {keyword: set() for keyword in _REFERENCES.values()}
-    waiting, seen = [(dataset, True)], set[bytes]()
-    while waiting:
-        parent, is_top = waiting.pop()
-        for tag, element in list(parent.items()):
-            if tag in _REFERENCES:
-                if not is_top:
-                    found[_REFERENCES[tag]].add(text_of(parent, _REFERENCES[tag]))
-            elif _is_sequence(tag) and _is_new(element.value, seen):
-                sequence = value_of(parent, pydicom.datadict.keyword_for_tag(tag))
-                if isinstance(sequence, pydicom.Sequence):
-                    waiting.extend((item, False) for item in sequence)
-    return found
-
-
-@cache
-def _is_sequence(tag: int) -> bool:
-    return bool(pydicom.datadict.dictionary_has_tag(tag) and pydicom.datadict.dictionary_VR(tag) == "SQ")
-
-
-def _is_new(value: object, seen: set[bytes]) -> bool:
-    """Tell whether the raw bytes of a short sequence come for the first time; what is parsed already is new."""
-    if not isinstance(value, bytes) or len(value) > _SHORT:
-        return True
-    is_new = value not in seen
-    seen.add(value)
-    return is_new

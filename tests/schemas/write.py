@@ -6,6 +6,7 @@ import json
 
 from pydantic import BaseModel
 
+from racoon_data.faults import FaultPlan
 from racoon_data.files.case_sidecar import CaseSidecar
 from racoon_data.files.manifest import Manifest
 from racoon_data.harmonize.recipe import Recipe
@@ -20,6 +21,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "fault-plan": FaultPlan,
 }
 
 
