@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,17 @@ class BoxedMask:
         mask = np.zeros(self.shape, dtype=np.bool_)
         mask[tuple(slice(low, low + size) for low, size in zip(self.start, self.piece.shape, strict=True))] = self.piece
         return mask
+
+    def planes(self) -> Iterator[Mask]:
+        """Give the whole mask slice by slice, each ``[j, i]`` and to be used before the next is asked for."""
+        empty, plane = np.zeros(self.shape[1:], dtype=np.bool_), np.zeros(self.shape[1:], dtype=np.bool_)
+        (first, top, left), (slices, rows, columns) = self.start, self.piece.shape
+        for k in range(self.shape[0]):
+            if first <= k < first + slices:
+                plane[top : top + rows, left : left + columns] = self.piece[k - first]
+                yield plane
+            else:
+                yield empty
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from racoon_data.annotations.rasterize import Polygon, combine, edges_of, fill, mark_path
 from racoon_data.geometry import Geometry
-from racoon_data.labels import Mask
+from racoon_data.labels import BoxedMask, Mask
 from racoon_data.policies import Nesting
 
 Points = npt.NDArray[np.float64]
@@ -68,7 +68,7 @@ class _Placed:
 
 def draw(
     contours: Sequence[Contour], geometry: Geometry, *, nesting: Nesting = Nesting.XOR
-) -> tuple[Mask, Counter[str]]:
+) -> tuple[BoxedMask, Counter[str]]:
     """Draw the contours of one ROI on an image grid.
 
     Slices are found by position in the plane of the grid, so oblique, coronal, sagittal and sheared
@@ -80,14 +80,15 @@ def draw(
         nesting: What plain contours inside others mean.
 
     Returns:
-        Boolean array ``[k, j, i]`` and a count for each thing that was repaired or left out.
+        The mask, kept around the contours, and a count for each thing that was repaired or left out.
     """
-    mask = np.zeros(geometry.array_shape, dtype=np.bool_)
     slices, counts = _by_slice(contours, geometry)
     placed = [one for k in sorted(slices) for one in slices[k]]
-    if box := _box(placed, geometry.array_shape):
-        mask[box] = _drawn(slices, box, counts, nesting)
-    return mask, +counts
+    box = _box(placed, geometry.array_shape)
+    if box is None:
+        return BoxedMask(geometry.array_shape, (0, 0, 0), np.zeros((0, 0, 0), dtype=np.bool_)), +counts
+    piece = _drawn(slices, box, counts, nesting)
+    return BoxedMask(geometry.array_shape, (box[0].start, box[1].start, box[2].start), piece), +counts
 
 
 def ijk_of(points_lps: Points, geometry: Geometry) -> Points:
@@ -110,9 +111,9 @@ def _by_slice(contours: Sequence[Contour], geometry: Geometry) -> tuple[dict[int
     height: Points = np.add.reduceat(ijk[:, 2], starts) / sizes
     nearest = np.floor(height + 0.5).astype(np.int64)
     is_oblique = np.maximum(high[:, 2] - height, height - low[:, 2]) > _HALF
-    is_outside: npt.NDArray[np.bool_] = (nearest < 0) | (nearest >= geometry.shape[2])
+    is_outside = np.asarray((nearest < 0) | (nearest >= geometry.shape[2]))
     edge = np.array([geometry.shape[0], geometry.shape[1]]) - 0.5
-    is_beyond: npt.NDArray[np.bool_] = (low[:, :2] < -0.5).any(axis=1) | (high[:, :2] > edge).any(axis=1)
+    is_beyond = np.asarray((low[:, :2] < -0.5).any(axis=1) | (high[:, :2] > edge).any(axis=1))
     counts[OBLIQUE] = int(is_oblique.sum())
     counts[OUTSIDE] = int((is_outside & ~is_oblique).sum())
     for one in np.flatnonzero(~is_oblique & ~is_outside).tolist():

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from racoon_data.annotations.contour_items import OpenContour
 from racoon_data.annotations.contours import ijk_of
 from racoon_data.geometry import Geometry
-from racoon_data.labels import CodedConcept, Finding, Mask, Segment
+from racoon_data.labels import BoxedMask, CodedConcept, Finding, Segment
 from racoon_data.refs import InstanceRef
 
 # Steps along a line between two voxels: fine enough to enter every voxel it crosses by a tenth.
@@ -41,24 +41,24 @@ def open_rows(lines: Sequence[OpenContour], segment: Segment, *, source: Instanc
         )
 
 
-def mark_open(lines: Sequence[OpenContour], geometry: Geometry, mask: Mask) -> int:
-    """Mark the voxels that points lie in and open lines pass through.
+def with_open(lines: Sequence[OpenContour], geometry: Geometry, mask: BoxedMask) -> tuple[BoxedMask, int]:
+    """Add the voxels that points lie in and open lines pass through.
 
     Args:
         lines: Points and open lines.
         geometry: The image grid.
-        mask: Boolean array ``[k, j, i]``, changed in place.
+        mask: What closed contours of the ROI hold.
 
     Returns:
-        How many of them touch no voxel of the image.
+        The mask with them, and how many of them touch no voxel of the image.
     """
-    missed = 0
+    whole, missed = mask.whole(), 0
     for line in lines:
         ijk = np.rint(_sampled(ijk_of(line.points_lps, geometry))).astype(np.int64)
         i, j, k = ijk[((ijk >= 0) & (ijk < np.array(geometry.shape))).all(axis=1)].T
-        mask[k, j, i] = True
+        whole[k, j, i] = True
         missed += not len(k)
-    return missed
+    return BoxedMask(geometry.array_shape, (0, 0, 0), whole), missed
 
 
 def _sampled(ijk: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -14,7 +14,7 @@ from racoon_data.annotations import contour_items as found
 from racoon_data.annotations import contours
 from racoon_data.annotations.codes import concept_of, first, items
 from racoon_data.annotations.interpolation import fill_gaps
-from racoon_data.annotations.open_contours import mark_open, open_rows
+from racoon_data.annotations.open_contours import open_rows, with_open
 from racoon_data.dicom.headers import read_dataset, text_of, whole_of
 from racoon_data.errors import (
     AnnotationError,
@@ -118,12 +118,12 @@ class RtstructReader:
         result.elsewhere += lines.counts[found.ELSEWHERE]
         item = f"ROI {segment.number}"
         if lines.open and self.policies.open_contours is OpenContours.MASKS:
-            missed = mark_open(lines.open, geometry, mask)
+            mask, missed = with_open(lines.open, geometry, mask)
             result.notes.append(f"{item}: points and open lines were drawn as the voxels they touch, as asked")
             placed[contours.OUTSIDE] += missed
         _record(item, lines.counts + placed, result)
-        _gaps(item, mask, geometry, result, most=self.policies.fill_gaps)
-        if mask.any():
+        _gaps(item, mask.piece, geometry, result, most=self.policies.fill_gaps)
+        if mask.piece.any():
             result.masks.append(SegmentMask(segment, mask))
         elif lines.closed or not (lines.open or lines.counts[found.ELSEWHERE]):
             result.issues.append(ItemIssue(item, EmptyItemError.code, "covers no voxel of the image"))
