@@ -70,6 +70,7 @@ _ALWAYS: tuple[tuple[str, Callable[[Image], str]], ...] = (
     ("ComplexImageComponent", _component),
     ("EchoNumbers", _stated("EchoNumbers")),
     ("DiffusionBValue", _stated("DiffusionBValue")),
+    ("StackID", _stated("StackID")),
 )
 _NEARBY: tuple[tuple[str, Callable[[Image], tuple[float, ...]], float], ...] = (
     (
@@ -81,6 +82,7 @@ _NEARBY: tuple[tuple[str, Callable[[Image], tuple[float, ...]], float], ...] = (
 )
 _WHERE_REPEATED = (
     "TemporalPositionIdentifier", "EchoTime", "AcquisitionNumber", "TriggerTime", "AcquisitionTime",
+    "DimensionIndex1", "DimensionIndex2", "DimensionIndex3", "DimensionIndex4", "DimensionIndex5", "InstanceNumber",
 )  # fmt: skip
 
 
