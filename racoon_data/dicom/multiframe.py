@@ -11,13 +11,10 @@ import pydicom
 from racoon_data.dicom.facts import Facts
 from racoon_data.dicom.groups import groups_of, items_of
 from racoon_data.dicom.headers import read_dataset, text_of, texts_of, value_of, whole_of
-from racoon_data.dicom.images import KEYWORDS, Image, slice_header
-from racoon_data.dicom.layout import KEYWORDS as LAYOUT_KEYWORDS
-from racoon_data.dicom.meaning import KEYWORDS as MEANING_KEYWORDS
+from racoon_data.dicom.images import Image, slice_header
 from racoon_data.errors import FrameCountError, NoGeometryError, UnsupportedObjectError, UnsupportedPixelsError, about
 from racoon_data.refs import SeriesRef
 
-_BASE = tuple(dict.fromkeys((*KEYWORDS, *LAYOUT_KEYWORDS, *MEANING_KEYWORDS, "ContentTime", "RepetitionTime")))
 _OF_FRAMES = frozenset((
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices",
     "RescaleSlope", "RescaleIntercept", "RescaleType", "EchoTime", "EffectiveEchoTime", "EchoNumbers",
@@ -70,12 +67,11 @@ def frames_of(path: Path, facts: Facts) -> tuple[Image, ...]:
     if described != count:
         message = f"{count} frame(s) claimed, {described} described"
         raise FrameCountError(message, hint="ask the sender for a new export")
-    base: Values = {keyword: texts for keyword in _BASE if (texts := texts_of(dataset, keyword))}
     shared = _values(groups_of(dataset, count)[:1])
     pointers = _pointers(dataset)
     ref = SeriesRef(facts.text("StudyInstanceUID"), facts.text("SeriesInstanceUID"))
     return tuple(
-        _image(path, ref, replace(facts, values={**facts.values, **base, **shared, **own}), frame)
+        _image(path, ref, replace(facts, values={**shared, **own}), frame)
         for frame, own in enumerate(_each_frame(dataset, count, pointers))
     )
 
