@@ -9,8 +9,10 @@ from racoon_data.error_base import worst as worst
 from racoon_data.pacs_errors import PacsBusyError as PacsBusyError
 from racoon_data.pacs_errors import PacsCappedError as PacsCappedError
 from racoon_data.pacs_errors import PacsError as PacsError
+from racoon_data.pacs_errors import PacsLostError as PacsLostError
 from racoon_data.pacs_errors import PacsPartialError as PacsPartialError
 from racoon_data.pacs_errors import PacsPausedError as PacsPausedError
+from racoon_data.pacs_errors import PacsProtocolError as PacsProtocolError
 from racoon_data.pacs_errors import PacsRefusedError as PacsRefusedError
 from racoon_data.pacs_errors import PacsTimeoutError as PacsTimeoutError
 from racoon_data.pacs_errors import PacsUnreachableError as PacsUnreachableError

@@ -42,6 +42,18 @@ class PacsTimeoutError(PacsError):
     code = "pacs.timeout"
 
 
+class PacsLostError(PacsError):
+    """The connection broke before the work was done."""
+
+    code = "pacs.lost"
+
+
+class PacsProtocolError(PacsError):
+    """The peer sent what the DICOM protocol does not allow; the connection was cut."""
+
+    code = "pacs.protocol"
+
+
 class PacsPartialError(PacsError):
     """Some expected instances did not arrive."""
 
