@@ -82,6 +82,12 @@ class UnsupportedPixelsError(DicomError):
     code = "dicom.unsupported_pixels"
 
 
+class FrameCountError(DicomError):
+    """Frames and stored pixels disagree: there are fewer or more than the header says."""
+
+    code = "dicom.frame_count"
+
+
 class UnsupportedObjectError(DicomError):
     """This kind of DICOM object is neither a stackable image nor an annotation racoon reads."""
 
@@ -141,6 +147,37 @@ class QuarantineError(DeidError):
 
     code = "deid.quarantined"
     is_skip = True
+
+
+class IdentityRiskError(QuarantineError):
+    """The picture itself may show identity; a person looks at it and may release it."""
+
+    code = "deid.identity_risk"
+
+
+class IdentifierLeftError(QuarantineError):
+    """The self-check found one of the patient's own identifiers after cleaning."""
+
+    code = "deid.identifier_left"
+
+
+class ForgottenPatientError(DeidError):
+    """The patient withdrew consent: nothing of the object is taken in or kept."""
+
+    code = "deid.forgotten_patient"
+    is_skip = True
+
+
+class VaultError(DeidError):
+    """The vault cannot answer: its table does not know this object, or cannot be opened."""
+
+    code = "deid.vault"
+
+
+class RestoreError(DeidError):
+    """An object cannot be given its original identity; nothing of it was written."""
+
+    code = "deid.not_restored"
 
 
 class AuditError(RacoonError):

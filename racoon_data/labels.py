@@ -60,11 +60,47 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class BoxedMask:
+    """A mask kept only where it is set; a lesion of a thousand voxels does not cost a whole grid.
+
+    Attributes:
+        shape: Shape of the whole mask: slices, rows, columns.
+        start: First index (k, j, i) of the piece.
+        piece: The voxels ``[k, j, i]`` from there on; everything else is outside.
+    """
+
+    shape: tuple[int, int, int]
+    start: tuple[int, int, int]
+    piece: Mask
+
+    def whole(self) -> Mask:
+        """Make the whole mask ``[k, j, i]``."""
+        mask = np.zeros(self.shape, dtype=np.bool_)
+        mask[tuple(slice(low, low + size) for low, size in zip(self.start, self.piece.shape, strict=True))] = self.piece
+        return mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SegmentMask:
-    """A segment and the voxels it covers, indexed ``[k, j, i]`` on the image grid."""
+    """A segment and the voxels it covers.
+
+    Attributes:
+        segment: What it is.
+        drawn: The mask ``[k, j, i]`` on the image grid, whole or boxed.
+    """
 
     segment: Segment
-    mask: Mask
+    drawn: Mask | BoxedMask
+
+    @property
+    def mask(self) -> Mask:
+        """The whole mask ``[k, j, i]``; made anew at each call where it is boxed."""
+        return self.drawn.whole() if isinstance(self.drawn, BoxedMask) else self.drawn
+
+    @property
+    def voxels(self) -> int:
+        """How many voxels it covers."""
+        return int(np.count_nonzero(self.drawn.piece if isinstance(self.drawn, BoxedMask) else self.drawn))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,22 @@ class SiteTable(Frozen):
     workers: Annotated[int, Field(ge=1)] = 1
 
 
+class DeidTable(Frozen):
+    """How this site guards identity."""
+
+    results_to: tuple[str, ...] = ()
+    """Nodes that results with their original identity may be sent to; empty: none."""
+    spool_days: Annotated[int, Field(ge=0)] = 0
+    """Days that identified files stay in the spool after they passed the door; 0: until somebody removes them."""
+    profile: str = ""
+    """De-identification profile (TOML), relative to the site; empty: the built-in one."""
+
+
 class SiteSettings(Frozen):
     """The whole of ``racoon.toml``."""
 
     site: SiteTable
+    deid: DeidTable = DeidTable()
     nodes: dict[str, NodeSettings] = Field(default_factory=dict)
     web: dict[str, WebSettings] = Field(default_factory=dict)
     folders: dict[str, FolderSettings] = Field(default_factory=dict)
@@ -33,6 +45,8 @@ class SiteSettings(Frozen):
         names = [*self.nodes, *self.web, *self.folders]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{twice[0]!r} names two nodes; nodes, web and folders share their names")
+        if strangers := sorted(set(self.deid.results_to) - set(names)):
+            raise ValueError(f"deid.results_to names {strangers[0]!r}, and there is no such node")
         lost = sorted({node.web for node in self.nodes.values() if node.web} - set(self.web))
         if lost:
             raise ValueError(f"a node names web = {lost[0]!r}, and there is no [web.{lost[0]}]")

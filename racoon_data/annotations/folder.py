@@ -133,7 +133,7 @@ def _write_masks(annotation: Annotation, one: Link, out: Path) -> list[dict[str,
         series = "-".join(filter(None, (one.series.ref.series_uid, _slug(one.series.part))))
         path = Path("masks") / one.file.ref.sop_uid / series / name
         write_nifti(out / path, drawn.mask, annotation.geometry)
-        voxels = int(drawn.mask.sum())
+        voxels = drawn.voxels
         ml = round(voxels * annotation.geometry.voxel_ml, 6)
         masks.append({"file": path.as_posix(), **_described(drawn.segment), "voxels": voxels, "ml": ml})
     return masks

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
-
-from racoon_data.dicom.walk import LIMITS, UNDEFINED, Buffer, Element, Limits, Walk, looks_explicit
+from racoon_data.dicom.claims import check_claims, claimed_bytes
+from racoon_data.dicom.walk import LIMITS, UNDEFINED, Buffer, Element, Limits, Traced, Walk, looks_explicit
 from racoon_data.errors import HostileFileError, NotDicomError, TruncatedError, UnreadableError
 
 _TRANSFER_SYNTAX = 0x00020010
+_IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 _PIXEL_TAGS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 _ROWS, _COLUMNS, _BITS_ALLOCATED = 0x00280010, 0x00280011, 0x00280100
 _SAMPLES, _PHOTOMETRIC, _FRAMES = 0x00280002, 0x00280004, 0x00280008
@@ -32,6 +32,7 @@ class Scan:
         is_little_endian: Its byte order.
         elements: Top-level elements by tag, of the data set and the file meta.
         kept: Raw values of the elements asked for that are there and have a length.
+        trace: Elements (and items) at any depth whose tag was watched, in file order.
     """
 
     transfer_syntax_uid: str
@@ -40,14 +41,16 @@ class Scan:
     is_little_endian: bool
     elements: dict[int, Element]
     kept: dict[int, bytes]
+    trace: tuple[Traced, ...] = ()
 
 
-def scan(path: Path, *, keep: Iterable[int] = (), limits: Limits = LIMITS) -> Scan:
+def scan(path: Path, *, keep: Iterable[int] = (), watch: Iterable[int] = (), limits: Limits = LIMITS) -> Scan:
     """Walk a file's structure without parsing values.
 
     Args:
         path: The file.
         keep: Tags of top-level elements whose raw values are wanted.
+        watch: Tags wanted at every depth; their raw values are traced in file order.
         limits: What is let through.
 
     Raises:
@@ -60,7 +63,7 @@ def scan(path: Path, *, keep: Iterable[int] = (), limits: Limits = LIMITS) -> Sc
         has_preamble = data[128:132] == b"DICM"
         if not has_preamble and not _starts_bare(data):
             raise NotDicomError("no DICOM object", hint="nothing to do if it was not meant to be one")
-        return _scan(data, has_preamble, keep, limits)
+        return _scan(data, has_preamble, (keep, watch), limits)
 
 
 @contextmanager
@@ -86,28 +89,30 @@ def _starts_bare(data: Buffer) -> bool:
     return looks_explicit(data, 0) or length < min(len(data), 1 << 16)
 
 
-def _scan(data: Buffer, has_preamble: bool, keep: Iterable[int], limits: Limits) -> Scan:
+def _scan(data: Buffer, has_preamble: bool, wanted: tuple[Iterable[int], Iterable[int]], limits: Limits) -> Scan:
+    keep, watch = wanted
     meta = Walk(data, "<", limits)
     offset = meta.meta(132 if has_preamble else 0)
     syntax = meta.raw(_TRANSFER_SYNTAX).strip(b"\0 ").decode("ascii", "replace")
     if offset + 8 > len(data):
         raise TruncatedError("the file has no data set", hint="retrieve it again")
-    if syntax == DeflatedExplicitVRLittleEndian:
+    if syntax == _DEFLATED:
         data, offset = _inflate(data[offset:], limits), 0
     order = ">" if _is_big_endian(data, offset, syntax) else "<"
-    walk = Walk(data, order, limits)
+    walk = Walk(data, order, limits, frozenset(watch))
     is_implicit = not looks_explicit(data, offset)
     walk.dataset(offset, is_implicit=is_implicit)
     _check_pixels(walk)
     kept = {tag: raw for tag in keep if (raw := walk.raw(tag) or meta.raw(tag))}
-    return Scan(syntax, has_preamble, is_implicit, order == "<", meta.elements | walk.elements, kept)
+    elements = meta.elements | walk.elements
+    return Scan(syntax, has_preamble, is_implicit, order == "<", elements, kept, tuple(walk.trace))
 
 
 def _is_big_endian(data: Buffer, offset: int, syntax: str) -> bool:
-    if syntax == ImplicitVRLittleEndian:
+    if syntax == _IMPLICIT:
         return False
     group = struct.unpack_from("<H", data, offset)[0]
-    return syntax == ExplicitVRBigEndian or (not syntax and group >= 0x0400)
+    return syntax == _BIG_ENDIAN or (not syntax and group >= 0x0400)
 
 
 def _inflate(data: bytes, limits: Limits) -> bytes:
@@ -121,26 +126,15 @@ def _inflate(data: bytes, limits: Limits) -> bytes:
 
 
 def _check_pixels(walk: Walk) -> None:
-    """Compare what the header claims of the pixels with what is stored (PS3.5, section 8)."""
     stored = next((walk.elements[tag] for tag in _PIXEL_TAGS if tag in walk.elements), None)
     if stored is None:
         return
-    claimed = _claimed_bytes(walk)
-    if claimed > walk.limits.pixel_bytes:
-        raise HostileFileError("the header claims more pixels than the limit", hint="keep the file out")
-    size = len(walk.data) - stored.start if stored.length == UNDEFINED else stored.length
-    if claimed > 64 << 20 and claimed > walk.limits.expansion * size:
-        raise HostileFileError("the header claims far more pixels than are stored", hint="keep the file out")
-    if stored.length != UNDEFINED and size < claimed:
-        raise TruncatedError("the pixel data are shorter than rows, columns and frames say", hint="retrieve it again")
-
-
-def _claimed_bytes(walk: Walk) -> int:
-    rows, columns, bits = (walk.unsigned(tag) for tag in (_ROWS, _COLUMNS, _BITS_ALLOCATED))
-    samples = walk.unsigned(_SAMPLES) or 1
-    digits = walk.raw(_FRAMES).strip(b"\0 ")
-    frames = int(digits) if digits.isdigit() and len(digits) < 12 else 1
-    values = rows * columns * samples * frames
-    if walk.raw(_PHOTOMETRIC).strip(b"\0 ") == b"YBR_FULL_422":
-        values = values * 2 // 3
-    return (values * bits + 7) // 8
+    is_encapsulated = stored.length == UNDEFINED
+    claimed = claimed_bytes(
+        values=walk.unsigned(_ROWS) * walk.unsigned(_COLUMNS) * (walk.unsigned(_SAMPLES) or 1),
+        bits=walk.unsigned(_BITS_ALLOCATED),
+        frames=walk.raw(_FRAMES),
+        photometric=walk.raw(_PHOTOMETRIC),
+    )
+    size = len(walk.data) - stored.start if is_encapsulated else stored.length
+    check_claims(claimed, stored=size, is_encapsulated=is_encapsulated, limits=walk.limits)

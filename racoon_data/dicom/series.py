@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from racoon_data.cases import Acquisition
+from racoon_data.dicom.facts import Facts
 from racoon_data.geometry import Point
 from racoon_data.outcomes import Outcome
 from racoon_data.refs import InstanceRef, SeriesRef
 
 SeriesKey = tuple[SeriesRef, str]
+Splits = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
-    """Where one single-frame image lies and which file holds it.
+    """Where one slice lies and which file holds it.
 
     Attributes:
         path: The file.
@@ -26,7 +28,10 @@ class SliceHeader:
         row_direction: First half of ImageOrientationPatient (direction of growing column index).
         column_direction: Second half (direction of growing row index).
         pixel_spacing_mm: PixelSpacing: between rows, between columns.
-        instance_number: InstanceNumber, 0 where absent.
+        instance_number: InstanceNumber, 0 where absent; of a frame its number, from 1.
+        frame: Index from 0 of the frame in a file of many, ``None`` in a file of one.
+        tiles: Tiles along a side of a mosaic that holds the slice, 0 where it is no mosaic.
+        facts: What the one pass over the file kept, ``None`` where the header was made by hand.
     """
 
     path: Path
@@ -38,6 +43,9 @@ class SliceHeader:
     column_direction: Point
     pixel_spacing_mm: tuple[float, float]
     instance_number: int = 0
+    frame: int | None = None
+    tiles: int = 0
+    facts: Facts | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,8 @@ class Series:
         frame_of_reference: FrameOfReferenceUID, ``None`` where absent.
         slices: Headers, ascending along the slice normal (row direction x column direction).
         acquisition: How it was made.
-        part: What set it apart where one series UID held several volumes, else empty.
+        part: What set it apart where one series UID held several volumes (``EchoNumbers=2``), else empty.
+        splits: The same as pairs of attribute and value, in the order they decided.
     """
 
     ref: SeriesRef
@@ -61,6 +70,7 @@ class Series:
     slices: tuple[SliceHeader, ...]
     acquisition: Acquisition
     part: str = ""
+    splits: Splits = ()
 
     @property
     def key(self) -> SeriesKey:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from racoon_data.dicom.facts import read_facts
-from racoon_data.dicom.images import KEYWORDS, Image, acquisition_of, image_of
+from racoon_data.dicom.images import Image, acquisition_of, images_of
 from racoon_data.dicom.references import ANNOTATION_CLASSES, annotation_file
-from racoon_data.dicom.series import AnnotationFile, Series, Sorted
+from racoon_data.dicom.series import AnnotationFile, Series, Sorted, Splits
 from racoon_data.dicom.splitting import split
 from racoon_data.errors import (
     DuplicateInstanceError,
@@ -63,16 +63,27 @@ def files_under(folder: Path, *, without: Iterable[Path] = ()) -> tuple[Path, ..
     home, outputs = folder.resolve(), {output.resolve() for output in without}
     if home in outputs:
         raise SettingsError("input and output are the same folder", hint="name another folder for the output")
-    found: list[Path] = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if (Path(where) / name).resolve() not in outputs]
-        found += [Path(where) / name for name in names]
-    kept = (path for path in found if not is_partial(path) and _is_inside(path, home))
-    return tuple(sorted(kept, key=lambda path: path.as_posix()))
+    return tuple(map(Path, sorted(_files_below(str(folder), home, outputs))))
 
 
-def _is_inside(path: Path, home: Path) -> bool:
-    return path.is_file() and (not path.is_symlink() or home in path.resolve().parents)
+def _files_below(folder: str, home: Path, outputs: set[Path]) -> Iterator[str]:
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if not outputs or Path(entry.path).resolve() not in outputs:
+                        waiting.append(entry.path)
+                elif _is_input(entry, home):
+                    yield entry.path
+
+
+def _is_input(entry: os.DirEntry[str], home: Path) -> bool:
+    if is_partial(entry.name):
+        return False
+    if not entry.is_symlink():
+        return entry.is_file()
+    return entry.is_file() and home in Path(entry.path).resolve().parents
 
 
 def sort_files(paths: Iterable[Path], *, root: Path) -> Sorted:
@@ -86,23 +97,25 @@ def sort_files(paths: Iterable[Path], *, root: Path) -> Sorted:
         Series in order of study, series and part; annotations in order of SOPInstanceUID; an outcome
         for every other file, in order of path.
     """
-    items = [(FileRef(_name(path, root)), path) for path in sorted(paths)]
+    before = str(root).rstrip(os.sep) + os.sep
+    items = [(FileRef(_name(path, before)), path) for path in sorted(paths, key=str)]
     results = list(run_items("sort", items, _read))
     outcomes = [result.outcome for result in results if result.value is None]
     found = [(result.outcome.ref, result.value) for result in results if result.value is not None]
     unique, twice = _without_copies([(ref, value) for ref, value in found if isinstance(ref, FileRef)])
-    images = [value for value in unique if isinstance(value, Image)]
+    images = [image for value in unique if isinstance(value, tuple) for image in value]
     notes = sorted((value for value in unique if isinstance(value, AnnotationFile)), key=lambda file: file.ref.sop_uid)
     everything = sorted([*outcomes, *twice], key=lambda outcome: str(outcome.ref))
     return Sorted(_series(images), tuple(notes), tuple(everything))
 
 
-def _name(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+def _name(path: Path, before: str) -> str:
+    text = str(path)
+    return text[len(before) :].replace(os.sep, "/") if text.startswith(before) else path.name
 
 
-def _read(path: Path) -> Image | AnnotationFile:
-    facts = read_facts(path, KEYWORDS)
+def _read(path: Path) -> tuple[Image, ...] | AnnotationFile:
+    facts = read_facts(path)
     sop_class = facts.text("SOPClassUID")
     if facts.text("MediaStorageSOPClassUID") == _DIRECTORY_CLASS:
         raise NotDicomError("a DICOMDIR lists files and holds none", hint="its files are found by themselves")
@@ -111,7 +124,7 @@ def _read(path: Path) -> Image | AnnotationFile:
     if sop_class in ANNOTATION_CLASSES:
         return annotation_file(path)
     if sop_class in IMAGE_CLASSES:
-        return image_of(path, facts)
+        return images_of(path, facts)
     kind = _MULTIFRAME_CLASSES.get(sop_class, f"SOP class {sop_class}")
     raise UnsupportedObjectError(f"{kind} is not read", hint="single-frame CT, MR and PET images are")
 
@@ -119,26 +132,26 @@ def _read(path: Path) -> Image | AnnotationFile:
 @dataclass(frozen=True, slots=True)
 class _Copy:
     ref: FileRef
-    value: Image | AnnotationFile
+    value: tuple[Image, ...] | AnnotationFile
 
     @property
     def path(self) -> Path:
-        return self.value.header.path if isinstance(self.value, Image) else self.value.path
+        return self.value[0].header.path if isinstance(self.value, tuple) else self.value.path
 
     @property
     def sop_uid(self) -> str:
-        return self.value.header.sop_uid if isinstance(self.value, Image) else self.value.ref.sop_uid
+        return self.value[0].header.sop_uid if isinstance(self.value, tuple) else self.value.ref.sop_uid
 
 
 def _without_copies(
-    found: Sequence[tuple[FileRef, Image | AnnotationFile]],
-) -> tuple[list[Image | AnnotationFile], list[Outcome]]:
+    found: Sequence[tuple[FileRef, tuple[Image, ...] | AnnotationFile]],
+) -> tuple[list[tuple[Image, ...] | AnnotationFile], list[Outcome]]:
     """Keep one file of each SOP instance; copies that differ are all set aside."""
     by_uid: dict[str, list[_Copy]] = defaultdict(list)
     for ref, value in found:
         copy = _Copy(ref, value)
         by_uid[copy.sop_uid].append(copy)
-    kept: list[Image | AnnotationFile] = []
+    kept: list[tuple[Image, ...] | AnnotationFile] = []
     outcomes: list[Outcome] = []
     for copies in by_uid.values():
         if len(copies) > 1 and len({sha256_of(copy.path) for copy in copies}) > 1:
@@ -155,11 +168,11 @@ def _series(images: Sequence[Image]) -> tuple[Series, ...]:
     by_series: dict[SeriesRef, list[Image]] = defaultdict(list)
     for image in images:
         by_series[image.ref].append(image)
-    made = [_one_series(part, group) for ref in by_series for part, group in split(by_series[ref])]
+    made = [_one_series(splits, group) for ref in by_series for splits, group in split(by_series[ref])]
     return tuple(sorted(made, key=lambda series: (series.ref, series.part)))
 
 
-def _one_series(part: str, images: Sequence[Image]) -> Series:
+def _one_series(splits: Splits, images: Sequence[Image]) -> Series:
     ordered = sorted(images, key=lambda image: (image.along_normal, image.header.instance_number, image.header.sop_uid))
     first = ordered[0]
     return Series(
@@ -169,5 +182,6 @@ def _one_series(part: str, images: Sequence[Image]) -> Series:
         frame_of_reference=first.facts.text("FrameOfReferenceUID") or None,
         slices=tuple(image.header for image in ordered),
         acquisition=acquisition_of(first.facts),
-        part=part,
+        part="; ".join(f"{name}={value}" for name, value in splits),
+        splits=splits,
     )

@@ -140,7 +140,7 @@ def _refusal(node: PacsNode, association: Association, was_opened: bool, waited_
         hint = "check host, port, firewall, and that the PACS is running"
         return PacsUnreachableError(f"no connection to {node.host}:{node.port}", ref=node, hint=hint)
     if association.is_rejected:
-        return _rejection(node, association.acceptor.primitive)
+        return rejection(node, association.acceptor.primitive)
     if association.rejected_contexts:
         names = ", ".join(dict.fromkeys(UID(context.abstract_syntax).name for context in association.rejected_contexts))
         hint = "the PACS does not support it, or our AE title has no right to it"
@@ -154,7 +154,13 @@ def _refusal(node: PacsNode, association: Association, was_opened: bool, waited_
     return PacsRefusedError("the peer closed the connection during negotiation", ref=node, hint=hint)
 
 
-def _rejection(node: PacsNode, answer: Any) -> PacsRefusedError:
+def rejection(node: PacsNode, answer: Any) -> PacsRefusedError:
+    """Say who rejected whom and why, with the remedy.
+
+    Args:
+        node: The peer.
+        answer: The ``A_ASSOCIATE`` primitive of its rejection.
+    """
     message = (
         f"association rejected: called AE title {node.ae_title!r}, calling AE title {node.calling_ae_title!r},"
         f" result {answer.result_str!r}, source {answer.source_str!r}, reason {answer.reason_str!r}"

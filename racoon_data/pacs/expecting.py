@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
@@ -31,6 +31,7 @@ class Expectation:
         instances: Every instance it lists, in order.
         sop_classes: Their SOP classes, as far as it tells.
         modalities: The modalities of the series.
+        class_of: SOP class by SOPInstanceUID, empty where it does not tell.
     """
 
     node: str
@@ -38,6 +39,7 @@ class Expectation:
     instances: tuple[InstanceRef, ...]
     sop_classes: tuple[str, ...]
     modalities: tuple[str, ...]
+    class_of: Mapping[str, str] = field(default_factory=dict)
 
 
 def expectation(node: PacsNode, study: StudyRef) -> Expectation:
@@ -63,7 +65,9 @@ def expectation(node: PacsNode, study: StudyRef) -> Expectation:
                 if sop_uid:
                     refs[InstanceRef(study.study_uid, uid, sop_uid)] = text_of(answer, "SOPClassUID")
     classes = tuple(sorted(set(refs.values())))
-    return Expectation(node.name, study, tuple(sorted(refs)), classes, tuple(sorted({word for _, word in series})))
+    modalities = tuple(sorted({word for _, word in series}))
+    class_of = {ref.sop_uid: sop_class for ref, sop_class in refs.items()}
+    return Expectation(node.name, study, tuple(sorted(refs)), classes, modalities, class_of)
 
 
 def _ask(node: PacsNode, association: Association, level: str, **keys: str) -> Iterator[Dataset]:

@@ -11,9 +11,9 @@ from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.pacs.expecting import Expectation, expectation, verdict_of
 from racoon_data.pacs.getting import get
 from racoon_data.pacs.kindness import backoff_s
+from racoon_data.pacs.landing import Landed
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.pacs.receiving import Receiver, adopt
-from racoon_data.pacs.uids import instance_path
 from racoon_data.refs import InstanceRef, StudyRef
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict
 
@@ -72,20 +72,19 @@ def _retrieve_study(
     done = len(wanted) - len(_missing(ledger, expected))
     size = 0
 
-    def on_arrival(ref: InstanceRef) -> None:
+    def on_arrival(landed: Landed) -> None:
         nonlocal done, size
         done += 1
-        size += instance_path(spool, ref).stat().st_size
-        on_event(Event("receive", str(ref), done, max(len(wanted), done), size))
+        size += landed.size
+        on_event(Event("receive", str(landed.ref), done, max(len(wanted), done), size))
 
     receiver = Receiver(study.study_uid, wanted, spool=spool, ledger=ledger, on_arrival=on_arrival)
     for attempt in range(attempts):
-        missing = _missing(ledger, expected)
-        if wanted and not missing:
+        if wanted and not _missing(ledger, expected):
             break
         if attempt:
             time.sleep(backoff_s(node.manners, attempt))
-        reason = get(node, expected, missing, receiver)
+        reason = get(node, expected, lambda: _missing(ledger, expected), receiver)
         _note_absent(ledger, _missing(ledger, expected), reason)
         if not wanted:
             break

@@ -28,6 +28,7 @@ WRONG = {
     "model-card": (("kind",), "magic"),
     "outcome": (("status",), "lost"),
     "qc-finding": (("severity",), "bad"),
+    "quarantine-note": (("fate",), "lost"),
     "recipe": (("min_lesion_ml",), -1),
     "site-settings": (("nodes", "pacs", "port"), 70000),
     "study-settings": (("test_fraction",), 1.5),
