@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -169,11 +170,15 @@ def _require_same_step(dataset: pydicom.Dataset, frames: Sequence[Frame], geomet
         return
     normal = np.cross(geometry.matrix[:3, 0], geometry.matrix[:3, 1])
     normal /= np.linalg.norm(normal)
-    positions = np.array([frame.position_lps for frame in frames if frame.position_lps])
+    positions = np.array([frame.position_lps for frame in frames if _is_finite(frame)])
     heights = np.unique(np.round(positions @ normal, 3)) if len(positions) else np.zeros(0)
     step = abs(float(normal @ geometry.matrix[:3, 2]))
     if len(heights) > 1 and declared > 1.5 * step and float(np.diff(heights).min()) > 1.5 * step:
         raise GridMismatchError("the segmentation's slices are further apart than the image's", hint=_RESAMPLE)
+
+
+def _is_finite(frame: Frame) -> bool:
+    return frame.position_lps is not None and all(map(math.isfinite, frame.position_lps))
 
 
 def _draw(
