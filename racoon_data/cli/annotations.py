@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from racoon_data import console
+from racoon_data.cli.annotations_export import export
 from racoon_data.errors import NothingMatchedError
 from racoon_data.outcomes import exit_code_of
 from racoon_data.refs import FileRef
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from racoon_data.annotations.folder import Found, ReadFolder
     from racoon_data.outcomes import Outcome
 
-app = typer.Typer(help="List and read SEG, RTSTRUCT and structured reports.", no_args_is_help=True)
+app = typer.Typer(help="List, read and export SEG, RTSTRUCT and structured reports.", no_args_is_help=True)
 
 _NOTHING = "no annotation here"
 _EXPORTED = "SEG, RTSTRUCT and SR objects are read; other exports need converting first"
+
+app.command(name="export")(export)
 
 
 @app.command(name="list")
