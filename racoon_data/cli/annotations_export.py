@@ -35,7 +35,7 @@ def export(
 ) -> None:
     """Write SEG and SR from labels.
 
-    Example: racoon annotations export pred.nii.gz dicom/ out/ --labels labels.json --algorithm net --algorithm-version 2
+    Example: racoon annotations export pred.nii.gz dicom/ out/ --labels labels.json --reader R1
     """
     from racoon_data.annotations.export_input import drawings_of
     from racoon_data.annotations.exporting import choose_series, plan_export, write_export
