@@ -68,12 +68,10 @@ class Terms:
     Attributes:
         wanted: Which values of an image were taken.
         is_plain: Each file holds one uncompressed slice of rescaled values, so its bytes alone can answer.
-        factor: What rescaled values were multiplied by, such as a factor from Bq/ml to SUV.
     """
 
     wanted: Wanted = field(default_factory=Wanted)
     is_plain: bool = True
-    factor: float = 1.0
 
 
 PLAIN = Terms()
@@ -164,7 +162,7 @@ def _stored(facts: Facts) -> npt.NDArray[Any]:
 def _worth(header: SliceHeader, k: int, terms: Terms) -> _Promise:
     """What any other slice promises: decoded again, by the rules for its kind."""
     pixels = read_pixels(header, terms.wanted)
-    real = _comparable(pixels.stored if pixels.is_colour else pixels.real()).astype(np.float64) * terms.factor
+    real = _comparable(pixels.stored if pixels.is_colour else pixels.real()).astype(np.float64)
     rows, columns = _samples(real, k)
     between_rows, between_columns = header.pixel_spacing_mm
     along_row = columns[:, None] * between_columns * np.array(header.row_direction)
@@ -172,7 +170,7 @@ def _worth(header: SliceHeader, k: int, terms: Terms) -> _Promise:
     values = real[rows, columns]
     mask = pixels.is_padding
     is_padding = np.zeros(values.shape, dtype=np.bool_) if mask is None else mask[rows, columns]
-    step = abs(pixels.meaning.slope * terms.factor)
+    step = abs(pixels.meaning.slope)
     tolerance = _RELATIVE * (np.abs(values) + step)
     return _Promise(np.array(header.position_lps) + along_row + along_column, values, is_padding, tolerance)
 

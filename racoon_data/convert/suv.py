@@ -6,16 +6,13 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import numpy as np
 import pydicom
 
 from racoon_data.convert.tracer import missing, moment_of, scan_start, tracer_of
-from racoon_data.dicom.filling import Stacked
 from racoon_data.dicom.headers import number_of, read_dataset, text_of, texts_of
 from racoon_data.dicom.quirks import quirk_number
 from racoon_data.dicom.series import Series, SliceHeader
 from racoon_data.errors import about
-from racoon_data.volumes import Volume
 
 _LEAST_KG, _MOST_KG = 0.3, 500.0
 Facts = dict[str, object]
@@ -32,11 +29,6 @@ class Suv:
 
     factors: tuple[float, ...]
     facts: Facts
-
-    @property
-    def common(self) -> float | None:
-        """The factor all slices share, ``None`` where they differ."""
-        return self.factors[0] if len(set(self.factors)) == 1 else None
 
 
 def suv_of(series: Series) -> Suv:
@@ -152,26 +144,7 @@ def _lost_in_frame(header: SliceHeader, half_life_s: float) -> float:
     return decays / -math.expm1(-decays)
 
 
-def to_suv(volume: Stacked, suv: Suv) -> Stacked:
-    """Multiply a stacked PET series by its factors.
-
-    Whole numbers keep their voxels where one factor and no intercept holds for all: the scale carries it.
-    """
-    words = (*volume.decisions, "SUV, body weight")
-    is_whole = volume.array.dtype.kind in "iu"
-    if is_whole and suv.common is not None and volume.intercept == 0:
-        return replace(volume, slope=volume.slope * suv.common, unit="SUVbw", decisions=words)
-    factors = np.array(suv.factors)[:, None, None]
-    real = (volume.array * np.float64(volume.slope) + volume.intercept) * factors
-    return Stacked(real.astype(np.float32), volume.geometry, "SUVbw", decisions=words)
-
-
-def as_suv(volume: Volume, series: Series) -> tuple[Volume, Facts]:
-    """Turn a stacked PET series into SUV for a dataset; values that are SUV already stay as they are.
-
-    Raises:
-        SuvError: An attribute is missing or implausible; the message names it.
-    """
-    suv = suv_of(series)
-    made = to_suv(Stacked(volume.array, volume.geometry, volume.unit), suv).volume
-    return made, suv.facts
+def with_suv(series: Series, suv: Suv) -> Series:
+    """Give the series whose slices are read as SUV."""
+    pairs = zip(series.slices, suv.factors, strict=True)
+    return replace(series, slices=tuple(replace(header, suv_factor=factor) for header, factor in pairs))
