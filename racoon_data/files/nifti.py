@@ -72,7 +72,7 @@ def write_mask(path: Path, mask: Mask | BoxedMask, geometry: Geometry) -> None:
         return
     if mask.shape != geometry.array_shape:
         raise DatasetError(f"a mask of {mask.shape} does not lie on a grid of {geometry.array_shape}")
-    head = _header(np.dtype(np.uint8), geometry, "", (1.0, 0.0))
+    head = write_header(geometry.shape, np.dtype(np.uint8), _LPS_TO_RAS @ geometry.matrix, UNLABELLED)
     with (
         whole_file(path) as partial,
         storage_errors(path.name),
