@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from racoon_data.convert.certificate import Terms
 from racoon_data.convert.choices import DEFAULT, Choices
+from racoon_data.convert.promises import Terms
 from racoon_data.convert.publish import publish
 from racoon_data.convert.suv import suv_of, with_suv
 from racoon_data.dicom.series import Series, Sorted
@@ -155,8 +155,7 @@ def _convert(out: Path, choices: Choices, series: Series) -> Facts:
         suv = suv_of(series)
         series, suv_facts = with_suv(series, suv), {"SUV": suv.facts}
     stacked = stack_stored(series, choices.wanted)
-    is_plain = not stacked.decisions and all(header.frame is None for header in series.slices)
-    terms = Terms(choices.wanted, is_plain)
+    terms = Terms(choices.wanted)
     published = publish(stacked, series, out / str(row["file"]), terms=terms)
     decided = {"Decisions": list(stacked.decisions)} if stacked.decisions else {}
     facts = {
