@@ -211,6 +211,37 @@ class GridMismatchError(AnnotationError):
     code = "annotation.grid_mismatch"
 
 
+class WrongPatientError(AnnotationError):
+    """An annotation and the images it names belong to different patients; it is kept out."""
+
+    code = "annotation.wrong_patient"
+
+
+class BrokenExportError(AnnotationError):
+    """A file of another tool, or an item of it, cannot be read."""
+
+    code = "annotation.broken_export"
+
+
+class HostileExportError(AnnotationError):
+    """A file of another tool is built in a way that no report is: entities, extreme depth or size."""
+
+    code = "annotation.hostile"
+
+
+class MappingError(AnnotationError):
+    """A rule of the mapping file does not fit what the export holds."""
+
+    code = "annotation.mapping"
+
+
+class UnmappedFieldError(AnnotationError):
+    """No rule of the mapping file reads a value of the export; it is counted and left out."""
+
+    code = "annotation.unmapped_field"
+    is_skip = True
+
+
 class UnknownLabelError(AnnotationError):
     """A segment maps to no label of the schema."""
 
