@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from racoon_data.annotation_errors import AmbiguousReferenceError as AmbiguousReferenceError
+from racoon_data.annotation_errors import AnnotationError as AnnotationError
+from racoon_data.annotation_errors import BrokenExportError as BrokenExportError
+from racoon_data.annotation_errors import BrokenItemError as BrokenItemError
+from racoon_data.annotation_errors import ConflictingClaimError as ConflictingClaimError
+from racoon_data.annotation_errors import DanglingReferenceError as DanglingReferenceError
+from racoon_data.annotation_errors import EmptyItemError as EmptyItemError
+from racoon_data.annotation_errors import GridMismatchError as GridMismatchError
+from racoon_data.annotation_errors import HostileExportError as HostileExportError
+from racoon_data.annotation_errors import MappingError as MappingError
+from racoon_data.annotation_errors import OutsideImageError as OutsideImageError
+from racoon_data.annotation_errors import UncodedItemError as UncodedItemError
+from racoon_data.annotation_errors import UnknownLabelError as UnknownLabelError
+from racoon_data.annotation_errors import UnmappedFieldError as UnmappedFieldError
+from racoon_data.annotation_errors import UnsupportedAnnotationError as UnsupportedAnnotationError
+from racoon_data.annotation_errors import WrongPatientError as WrongPatientError
 from racoon_data.error_base import ExitCode as ExitCode
 from racoon_data.error_base import RacoonError as RacoonError
 from racoon_data.error_base import about as about
 from racoon_data.error_base import worst as worst
+from racoon_data.pacs_errors import PacsBusyError as PacsBusyError
+from racoon_data.pacs_errors import PacsCappedError as PacsCappedError
+from racoon_data.pacs_errors import PacsError as PacsError
+from racoon_data.pacs_errors import PacsLostError as PacsLostError
+from racoon_data.pacs_errors import PacsPartialError as PacsPartialError
+from racoon_data.pacs_errors import PacsPausedError as PacsPausedError
+from racoon_data.pacs_errors import PacsProtocolError as PacsProtocolError
+from racoon_data.pacs_errors import PacsRefusedError as PacsRefusedError
+from racoon_data.pacs_errors import PacsTimeoutError as PacsTimeoutError
+from racoon_data.pacs_errors import PacsUnreachableError as PacsUnreachableError
 
 
 class SettingsError(RacoonError):
@@ -32,44 +58,6 @@ class NothingMatchedError(RacoonError):
 
     code = "query.nothing_matched"
     exit_code = ExitCode.NOTHING
-
-
-class PacsError(RacoonError):
-    """Talking to a PACS failed."""
-
-    code = "pacs.error"
-    exit_code = ExitCode.PEER
-
-
-class PacsUnreachableError(PacsError):
-    """No connection could be opened."""
-
-    code = "pacs.unreachable"
-
-
-class PacsRefusedError(PacsError):
-    """The peer answered and said no."""
-
-    code = "pacs.refused"
-
-
-class PacsTimeoutError(PacsError):
-    """The peer fell silent."""
-
-    code = "pacs.timeout"
-
-
-class PacsPartialError(PacsError):
-    """Some expected instances did not arrive."""
-
-    code = "pacs.partial"
-    exit_code = ExitCode.PARTIAL
-
-
-class PacsCappedError(PacsError):
-    """The answer to a query was cut off by the peer."""
-
-    code = "pacs.capped"
 
 
 class DicomError(RacoonError):
@@ -108,6 +96,12 @@ class UnsupportedPixelsError(DicomError):
     """The pixel data cannot be decoded here."""
 
     code = "dicom.unsupported_pixels"
+
+
+class FrameCountError(DicomError):
+    """Frames and stored pixels disagree: there are fewer or more than the header says."""
+
+    code = "dicom.frame_count"
 
 
 class UnsupportedObjectError(DicomError):
@@ -171,82 +165,42 @@ class QuarantineError(DeidError):
     is_skip = True
 
 
+class IdentityRiskError(QuarantineError):
+    """The picture itself may show identity; a person looks at it and may release it."""
+
+    code = "deid.identity_risk"
+
+
+class IdentifierLeftError(QuarantineError):
+    """The self-check found one of the patient's own identifiers after cleaning."""
+
+    code = "deid.identifier_left"
+
+
+class ForgottenPatientError(DeidError):
+    """The patient withdrew consent: nothing of the object is taken in or kept."""
+
+    code = "deid.forgotten_patient"
+    is_skip = True
+
+
+class VaultError(DeidError):
+    """The vault cannot answer: its table does not know this object, or cannot be opened."""
+
+    code = "deid.vault"
+
+
+class RestoreError(DeidError):
+    """An object cannot be given its original identity; nothing of it was written."""
+
+    code = "deid.not_restored"
+
+
 class AuditError(RacoonError):
     """The audit log was edited, cut or reordered."""
 
     code = "audit.broken"
     exit_code = ExitCode.POLICY
-
-
-class AnnotationError(RacoonError):
-    """An annotation cannot be used."""
-
-    code = "annotation.error"
-    exit_code = ExitCode.PARTIAL
-
-
-class UnsupportedAnnotationError(AnnotationError):
-    """The kind or encoding of an annotation is not supported."""
-
-    code = "annotation.unsupported"
-
-
-class DanglingReferenceError(AnnotationError):
-    """An annotation points at images that are not here."""
-
-    code = "annotation.dangling_reference"
-    is_skip = True
-
-
-class AmbiguousReferenceError(AnnotationError):
-    """An annotation fits several image series equally well."""
-
-    code = "annotation.ambiguous_reference"
-    is_skip = True
-
-
-class GridMismatchError(AnnotationError):
-    """An annotation does not lie on its image grid."""
-
-    code = "annotation.grid_mismatch"
-
-
-class WrongPatientError(AnnotationError):
-    """An annotation and the images it names belong to different patients; it is kept out."""
-
-    code = "annotation.wrong_patient"
-
-
-class BrokenExportError(AnnotationError):
-    """A file of another tool, or an item of it, cannot be read."""
-
-    code = "annotation.broken_export"
-
-
-class HostileExportError(AnnotationError):
-    """A file of another tool is built in a way that no report is: entities, extreme depth or size."""
-
-    code = "annotation.hostile"
-
-
-class MappingError(AnnotationError):
-    """A rule of the mapping file does not fit what the export holds."""
-
-    code = "annotation.mapping"
-
-
-class UnmappedFieldError(AnnotationError):
-    """No rule of the mapping file reads a value of the export; it is counted and left out."""
-
-    code = "annotation.unmapped_field"
-    is_skip = True
-
-
-class UnknownLabelError(AnnotationError):
-    """A segment maps to no label of the schema."""
-
-    code = "annotation.unknown_label"
-    is_skip = True
 
 
 class CaseError(RacoonError):

@@ -15,12 +15,14 @@ class Event:
         ref: What the step worked on, as text without patient values.
         done: Items finished.
         total: Items in all, or ``None`` where nobody knows yet.
+        size: Bytes moved so far, 0 where nothing is moved.
     """
 
     kind: str
     ref: str = ""
     done: int = 0
     total: int | None = None
+    size: int = 0
 
 
 OnEvent = Callable[[Event], None]

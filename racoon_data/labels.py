@@ -60,11 +60,47 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class BoxedMask:
+    """A mask kept only where it is set; a lesion of a thousand voxels does not cost a whole grid.
+
+    Attributes:
+        shape: Shape of the whole mask: slices, rows, columns.
+        start: First index (k, j, i) of the piece.
+        piece: The voxels ``[k, j, i]`` from there on; everything else is outside.
+    """
+
+    shape: tuple[int, int, int]
+    start: tuple[int, int, int]
+    piece: Mask
+
+    def whole(self) -> Mask:
+        """Make the whole mask ``[k, j, i]``."""
+        mask = np.zeros(self.shape, dtype=np.bool_)
+        mask[tuple(slice(low, low + size) for low, size in zip(self.start, self.piece.shape, strict=True))] = self.piece
+        return mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SegmentMask:
-    """A segment and the voxels it covers, indexed ``[k, j, i]`` on the image grid."""
+    """A segment and the voxels it covers.
+
+    Attributes:
+        segment: What it is.
+        drawn: The mask ``[k, j, i]`` on the image grid, whole or boxed.
+    """
 
     segment: Segment
-    mask: Mask
+    drawn: Mask | BoxedMask
+
+    @property
+    def mask(self) -> Mask:
+        """The whole mask ``[k, j, i]``; made anew at each call where it is boxed."""
+        return self.drawn.whole() if isinstance(self.drawn, BoxedMask) else self.drawn
+
+    @property
+    def voxels(self) -> int:
+        """How many voxels it covers."""
+        return int(np.count_nonzero(self.drawn.piece if isinstance(self.drawn, BoxedMask) else self.drawn))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +144,24 @@ class Finding:
     referenced_segments: tuple[tuple[str, int], ...] = ()
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class ItemIssue:
+    """What is wrong with one item of an annotation; everything else of the file is kept.
+
+    Attributes:
+        item: Which item, such as ``segment 3``, ``frame 12``, ``ROI 2`` or ``group 1``.
+        code: Code of the kind of error (``docs/errors.md``), such as ``annotation.broken_item``.
+        message: What happened to it, without patient values.
+    """
+
+    item: str
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.message} ({self.code})"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotation:
     """What one annotation file says about one image series.
@@ -120,7 +174,8 @@ class Annotation:
         masks: Outlined segments on that grid.
         findings: Rows of a report.
         reader: Pseudonymous annotator.
-        notes: What was repaired or dropped while reading, as sentences without patient values.
+        notes: Policies that decided and what was repaired, as sentences without patient values.
+        issues: Items that are broken, left out or suspicious, each with a code.
     """
 
     source: InstanceRef
@@ -131,6 +186,12 @@ class Annotation:
     findings: tuple[Finding, ...] = ()
     reader: str = ""
     notes: tuple[str, ...] = ()
+    issues: tuple[ItemIssue, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Notes and issues as sentences."""
+        return (*self.notes, *map(str, self.issues))
 
 
 @dataclass(frozen=True, slots=True)

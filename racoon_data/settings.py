@@ -4,30 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from racoon_data.errors import SettingsError
-
-
-class Frozen(BaseModel):
-    """A settings table: unknown keys are refused, values do not change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-AeTitle = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")]
-
-
-class NodeSettings(Frozen):
-    """One DICOM peer."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 104
-    ae_title: AeTitle = "PACS"
-    calling_ae_title: AeTitle = "RACOON"
-    timeout_s: Annotated[float, Field(gt=0)] = 30.0
+from racoon_data.node_settings import FolderSettings, NodeSettings, WebSettings
+from racoon_data.node_settings import Frozen as Frozen
 
 
 class SiteTable(Frozen):
@@ -37,11 +20,37 @@ class SiteTable(Frozen):
     workers: Annotated[int, Field(ge=1)] = 1
 
 
+class DeidTable(Frozen):
+    """How this site guards identity."""
+
+    results_to: tuple[str, ...] = ()
+    """Nodes that results with their original identity may be sent to; empty: none."""
+    spool_days: Annotated[int, Field(ge=0)] = 0
+    """Days that identified files stay in the spool after they passed the door; 0: until somebody removes them."""
+    profile: str = ""
+    """De-identification profile (TOML), relative to the site; empty: the built-in one."""
+
+
 class SiteSettings(Frozen):
     """The whole of ``racoon.toml``."""
 
     site: SiteTable
+    deid: DeidTable = DeidTable()
     nodes: dict[str, NodeSettings] = Field(default_factory=dict)
+    web: dict[str, WebSettings] = Field(default_factory=dict)
+    folders: dict[str, FolderSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_mean_one_thing(self) -> Self:
+        names = [*self.nodes, *self.web, *self.folders]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{twice[0]!r} names two nodes; nodes, web and folders share their names")
+        if strangers := sorted(set(self.deid.results_to) - set(names)):
+            raise ValueError(f"deid.results_to names {strangers[0]!r}, and there is no such node")
+        lost = sorted({node.web for node in self.nodes.values() if node.web} - set(self.web))
+        if lost:
+            raise ValueError(f"a node names web = {lost[0]!r}, and there is no [web.{lost[0]}]")
+        return self
 
 
 class QuerySettings(Frozen):
@@ -137,10 +146,12 @@ def parse_toml(text: str, table: type[Table], *, name: str) -> Table:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         what = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"]
+        what = what.removeprefix("Value error, ")
         raise SettingsError(f"{name}: {key}: {what}", hint=_SCHEMA_HINTS.get(table.__name__, "")) from error
 
 
 _SCHEMA_HINTS = {
     "SiteSettings": "racoon schema show site-settings lists every key",
     "StudySettings": "racoon schema show study-settings lists every key",
+    "FaultPlan": "racoon schema show fault-plan lists every key",
 }

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from racoon_data.geometry import Geometry
-from racoon_data.labels import Finding, Mask, Segment
+from racoon_data.labels import Finding, ItemIssue, Mask, Segment
 from racoon_data.outcomes import Outcome
 
 
@@ -47,7 +47,8 @@ class ToolExport:
         findings: Rows of a report.
         reader: Who made it, as written.
         day: When it was made, ``None`` where it does not say; never written anywhere.
-        notes: What was repaired or left out, as sentences without patient values.
+        notes: What was repaired, as sentences without patient values.
+        issues: Items that are broken, left out or suspicious, each with a code.
     """
 
     uid: str
@@ -59,6 +60,7 @@ class ToolExport:
     reader: str = ""
     day: date | None = None
     notes: tuple[str, ...] = ()
+    issues: tuple[ItemIssue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

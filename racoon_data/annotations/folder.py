@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,7 @@ def _read_and_write(
         "findings": len(annotation.findings),
         "masks": _write_masks(annotation, one, out),
         "notes": list(annotation.notes),
+        "issues": [asdict(issue) for issue in annotation.issues],
     }
     return account, annotation.findings
 
@@ -151,7 +152,7 @@ def _write_masks(annotation: Annotation, one: Link, out: Path) -> list[dict[str,
         series = "-".join(filter(None, (one.series.ref.series_uid, _slug(one.series.part))))
         path = Path("masks") / one.file.ref.sop_uid / series / name
         write_nifti(out / path, drawn.mask, annotation.geometry)
-        voxels = int(drawn.mask.sum())
+        voxels = drawn.voxels
         ml = round(voxels * annotation.geometry.voxel_ml, 6)
         masks.append({"file": path.as_posix(), **_described(drawn.segment), "voxels": voxels, "ml": ml})
     return masks

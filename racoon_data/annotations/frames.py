@@ -1,38 +1,29 @@
-"""Frames of a DICOM segmentation: what each one shows, where it lies, and its stored values."""
+"""Frames of a DICOM segmentation: which segment each one shows, and where it lies."""
 
 from __future__ import annotations
 
-import sqlite3
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
 import pydicom
-from pydicom.pixels import iter_pixels
 
 from racoon_data.annotations.codes import first, items
-from racoon_data.dicom.headers import numbers_of, text_of, value_of, whole_of
-from racoon_data.errors import TruncatedError, UnsupportedAnnotationError, UnsupportedPixelsError
+from racoon_data.dicom.guard import Scan
+from racoon_data.dicom.headers import numbers_of, text_of, whole_of
+from racoon_data.dicom.walk import ITEM, Traced
+from racoon_data.errors import UnsupportedAnnotationError
 from racoon_data.geometry import Point
 
-Stored = npt.NDArray[Any]
-
 _AGAIN = "export the segmentation again"
+_SHARED, _PER_FRAME = 0x52009229, 0x52009230
+_POSITION, _ORIENTATION, _SPACING = 0x00200032, 0x00200037, 0x00280030
+_SEGMENT = 0x0062000B
 
-# What highdicom says when a segmentation is outside what it models (missing dimension index, an instance
-# referenced twice, no plane position, big endian, unknown transfer syntax): our own reader takes over.
-_REFUSALS = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    IndexError,
-    RuntimeError,
-    sqlite3.Error,
-)
+# What the guard is to trace: the functional groups that say what a frame shows and where it lies.
+WATCHED = frozenset((ITEM, _SHARED, _PER_FRAME, _POSITION, _ORIENTATION, _SPACING, _SEGMENT))
+
+Cosines = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +31,25 @@ class Frame:
     """One frame of a segmentation.
 
     Attributes:
-        segment: Segment it shows, 0 where every value is a segment number (label map).
+        segment: Segment it shows, 0 in a label map (its values are segment numbers) or where it does not say.
         position_lps: Centre of its first pixel (mm), ``None`` where it does not say.
-        row_direction: Direction of growing column index, ``None`` where it does not say.
-        column_direction: Direction of growing row index, ``None`` where it does not say.
+        cosines: Direction of growing column index and of growing row index, ``None`` where it does not say.
         pixel_spacing_mm: Between rows, between columns, ``None`` where it does not say.
         source_sops: Images it was derived from, read only where it names no position.
     """
 
     segment: int
     position_lps: Point | None
-    row_direction: Point | None
-    column_direction: Point | None
+    cosines: Cosines | None
     pixel_spacing_mm: tuple[float, float] | None
     source_sops: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Group:
+    """Raw values of one item of functional groups, by tag; the first of each counts."""
+
+    raw: dict[int, bytes] = field(default_factory=dict)
 
 
 def frame_count(dataset: pydicom.Dataset) -> int:
@@ -61,55 +57,99 @@ def frame_count(dataset: pydicom.Dataset) -> int:
     return max(whole_of(dataset, "NumberOfFrames"), 1)
 
 
-def frames_of(dataset: pydicom.Dataset) -> tuple[Frame, ...]:
+def frames_of(dataset: pydicom.Dataset, scanned: Scan) -> tuple[Frame, ...]:
     """Describe every frame from the functional groups, per frame first, shared second.
 
+    The values are taken from the guard's own walk over the file: a parser would build some thirty
+    objects a frame, and a large segmentation has ten thousand frames.
+
+    Args:
+        dataset: The segmentation, pixels not needed.
+        scanned: What the guard saw with ``WATCHED`` traced.
+
     Raises:
-        UnsupportedAnnotationError: The segmentation does not describe each frame, or not say which
-            segment it shows.
+        UnsupportedAnnotationError: The segmentation does not describe each frame.
     """
-    shared = first(dataset, "SharedFunctionalGroupsSequence")
-    groups = list(items(dataset, "PerFrameFunctionalGroupsSequence"))
+    shared, groups = _groups(scanned.trace)
     count = frame_count(dataset)
     if count == 1 and not groups:
-        groups = [pydicom.Dataset()]
+        groups = [_Group()]
     if len(groups) != count:
         raise UnsupportedAnnotationError(f"{count} frames and {len(groups)} descriptions of frames", hint=_AGAIN)
     numbers = [whole_of(item, "SegmentNumber") for item in items(dataset, "SegmentSequence")]
     is_label_map = text_of(dataset, "SegmentationType") == "LABELMAP"
-    only = numbers[0] if len(numbers) == 1 else None
-    return tuple(
-        _frame(group, shared, segment=0 if is_label_map else _segment_number(group, shared, only)) for group in groups
-    )
+    only = numbers[0] if len(numbers) == 1 and not is_label_map else 0
+    reading = _Reading(scanned.is_little_endian, only, is_label_map)
+    frames = [reading.frame(group.raw, shared.raw) for group in groups]
+    return tuple(_with_sources(frames, dataset) if any(one.position_lps is None for one in frames) else frames)
 
 
-def _group(frame: pydicom.Dataset, shared: pydicom.Dataset | None, keyword: str) -> pydicom.Dataset:
-    found = first(frame, keyword)
-    if found is None:
-        found = first(shared, keyword)
-    return found if found is not None else pydicom.Dataset()
+def _groups(trace: Sequence[Traced]) -> tuple[_Group, list[_Group]]:
+    """Sort traced values into the shared group and one group a frame."""
+    shared, groups, where = _Group(), list[_Group](), 0
+    for one in trace:
+        if one.depth == 0:
+            where = one.tag
+        elif one.tag == ITEM:
+            if one.depth == 1 and where == _PER_FRAME:
+                groups.append(_Group())
+        elif where == _SHARED:
+            shared.raw.setdefault(one.tag, one.raw)
+        elif where == _PER_FRAME and groups:
+            groups[-1].raw.setdefault(one.tag, one.raw)
+    return shared, groups
 
 
-def _segment_number(frame: pydicom.Dataset, shared: pydicom.Dataset | None, only: int | None) -> int:
-    number = whole_of(_group(frame, shared, "SegmentIdentificationSequence"), "ReferencedSegmentNumber") or only
-    if not number:
-        raise UnsupportedAnnotationError("a frame does not say which segment it shows", hint=_AGAIN)
-    return number
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How raw values of one file are read.
+
+    Attributes:
+        is_little: Byte order.
+        only: Number of the only segment described, 0 where there are several.
+        is_label_map: Values are segment numbers, so frames name no segment.
+    """
+
+    is_little: bool
+    only: int
+    is_label_map: bool
+
+    def frame(self, own: dict[int, bytes], shared: dict[int, bytes]) -> Frame:
+        """Read one frame's place and segment."""
+        position = _decimals(own.get(_POSITION) or shared.get(_POSITION), 3)
+        cosines = _decimals(own.get(_ORIENTATION) or shared.get(_ORIENTATION), 6)
+        spacing = _decimals(own.get(_SPACING) or shared.get(_SPACING), 2)
+        return Frame(
+            0 if self.is_label_map else self._whole(own.get(_SEGMENT) or shared.get(_SEGMENT)) or self.only,
+            (position[0], position[1], position[2]) if position else None,
+            (cosines[0], cosines[1], cosines[2], cosines[3], cosines[4], cosines[5]) if cosines else None,
+            (spacing[0], spacing[1]) if spacing else None,
+        )
+
+    def _whole(self, raw: bytes | None) -> int:
+        if raw is None or len(raw) < 2:
+            return 0
+        return int(struct.unpack("<H" if self.is_little else ">H", raw[:2])[0])
 
 
-def _frame(frame: pydicom.Dataset, shared: pydicom.Dataset | None, *, segment: int) -> Frame:
-    position = numbers_of(_group(frame, shared, "PlanePositionSequence"), "ImagePositionPatient", count=3)
-    orientation = _group(frame, shared, "PlaneOrientationSequence")
-    cosines = numbers_of(orientation, "ImageOrientationPatient", count=6)
-    spacing = numbers_of(_group(frame, shared, "PixelMeasuresSequence"), "PixelSpacing", count=2)
-    return Frame(
-        segment,
-        (position[0], position[1], position[2]) if position else None,
-        (cosines[0], cosines[1], cosines[2]) if cosines else None,
-        (cosines[3], cosines[4], cosines[5]) if cosines else None,
-        (spacing[0], spacing[1]) if spacing else None,
-        _sources(frame, shared) if position is None else (),
-    )
+def _decimals(raw: bytes | None, count: int) -> tuple[float, ...] | None:
+    """Read a DS value of so many numbers, ``None`` where it has fewer or some do not parse."""
+    if not raw:
+        return None
+    try:
+        numbers = tuple(map(float, raw.decode("ascii").strip("\0 ").split("\\")[:count]))
+    except (ValueError, UnicodeDecodeError):
+        return None
+    return numbers if len(numbers) == count else None
+
+
+def _with_sources(frames: Sequence[Frame], dataset: pydicom.Dataset) -> Iterator[Frame]:
+    """Add the source images to frames without a position; this one goes through the parser."""
+    shared = first(dataset, "SharedFunctionalGroupsSequence")
+    groups = list(items(dataset, "PerFrameFunctionalGroupsSequence")) or [pydicom.Dataset()]
+    for one, group in zip(frames, groups, strict=True):
+        sources = () if one.position_lps is not None else _sources(group, shared)
+        yield Frame(one.segment, one.position_lps, one.cosines, one.pixel_spacing_mm, sources)
 
 
 def _sources(frame: pydicom.Dataset, shared: pydicom.Dataset | None) -> tuple[str, ...]:
@@ -120,74 +160,6 @@ def _sources(frame: pydicom.Dataset, shared: pydicom.Dataset | None) -> tuple[st
 
 def slice_step_mm(dataset: pydicom.Dataset) -> float | None:
     """Give the declared SpacingBetweenSlices of the shared pixel measures, ``None`` where absent."""
-    shared = first(dataset, "SharedFunctionalGroupsSequence")
-    numbers = numbers_of(_group(pydicom.Dataset(), shared, "PixelMeasuresSequence"), "SpacingBetweenSlices")
+    measures = first(first(dataset, "SharedFunctionalGroupsSequence"), "PixelMeasuresSequence")
+    numbers = numbers_of(measures, "SpacingBetweenSlices") if measures is not None else None
     return abs(numbers[0]) if numbers and numbers[0] else None
-
-
-def pixels_of(dataset: pydicom.Dataset) -> Iterator[Stored]:
-    """Decode the frames in stored order, one at a time.
-
-    highdicom decodes what it accepts; a bit unpacker of our own and pydicom's decoders take what it refuses.
-
-    Yields:
-        One array ``[row, column]`` of stored values per frame.
-
-    Raises:
-        TruncatedError: The pixel data end before the last frame does.
-        UnsupportedPixelsError: No installed decoder reads the pixel data.
-    """
-    _require_whole(dataset)
-    accepted = _by_highdicom(dataset)
-    try:
-        if accepted is not None:
-            yield from (accepted.get_stored_frame(index, as_index=True) for index in range(frame_count(dataset)))
-        elif whole_of(dataset, "BitsAllocated") == 1 and not _is_encapsulated(dataset):
-            yield from _unpack(dataset)
-        else:
-            yield from iter_pixels(dataset)
-    except _REFUSALS as error:
-        raise UnsupportedPixelsError("the pixel data cannot be decoded", hint="install racoon[codecs]") from error
-
-
-def _by_highdicom(dataset: pydicom.Dataset) -> Any | None:
-    """Let highdicom parse the segmentation, ``None`` where it refuses."""
-    import highdicom
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            accepted = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
-            accepted.get_stored_frame(0, as_index=True)
-    except _REFUSALS:
-        return None
-    return accepted
-
-
-def _is_encapsulated(dataset: pydicom.Dataset) -> bool:
-    try:
-        return bool(dataset.file_meta.TransferSyntaxUID.is_encapsulated)
-    except ValueError:
-        return True  # a syntax newer than pydicom's list; every new one is encapsulated
-
-
-def _require_whole(dataset: pydicom.Dataset) -> None:
-    data = value_of(dataset, "PixelData")
-    if data is None:
-        raise UnsupportedPixelsError("the segmentation has no pixel data", hint=_AGAIN)
-    bits = frame_count(dataset) * whole_of(dataset, "Rows") * whole_of(dataset, "Columns")
-    bits *= whole_of(dataset, "BitsAllocated")
-    if not _is_encapsulated(dataset) and len(data) * 8 < bits:
-        raise TruncatedError("the pixel data end before the last frame", hint="send the file again")
-
-
-def _unpack(dataset: pydicom.Dataset) -> Iterator[Stored]:
-    """Unpack 1-bit frames (PS3.5 8.1.1: packed without a gap, so a frame may begin inside a byte)."""
-    data = np.frombuffer(dataset.PixelData, dtype=np.uint8)
-    rows, columns = whole_of(dataset, "Rows"), whole_of(dataset, "Columns")
-    size = rows * columns
-    for index in range(frame_count(dataset)):
-        start = index * size
-        packed = data[start // 8 : -(-(start + size) // 8)]
-        bits = np.unpackbits(packed, bitorder="little")[start % 8 : start % 8 + size]
-        yield bits.reshape(rows, columns)

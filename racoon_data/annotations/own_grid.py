@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from racoon_data.annotations.frames import Frame, frames_of, slice_step_mm
+from racoon_data.annotations.frames import WATCHED, Frame, frames_of, slice_step_mm
+from racoon_data.dicom.guard import scan
 from racoon_data.dicom.headers import read_dataset, text_of, whole_of
 from racoon_data.errors import GridMismatchError
 from racoon_data.geometry import Geometry, as_affine
@@ -25,14 +26,15 @@ def seg_grid(path: Path) -> Geometry:
         GridMismatchError: Its frames name no planes, turn against one another, or are unevenly spaced.
         DicomError: The file cannot be parsed.
     """
-    dataset = read_dataset(path)
-    frames = frames_of(dataset)
+    scanned = scan(path, watch=WATCHED)
+    dataset = read_dataset(path, is_scanned=True)
+    frames = frames_of(dataset, scanned)
     first = frames[0]
-    if any(one.position_lps is None or one.row_direction != first.row_direction for one in frames):
+    if any(one.position_lps is None or one.cosines != first.cosines for one in frames):
         raise _no_grid("its frames name no planes, or turn against one another")
-    if first.row_direction is None or first.column_direction is None or first.pixel_spacing_mm is None:
+    if first.cosines is None or first.pixel_spacing_mm is None:
         raise _no_grid("its frames do not say how they lie")
-    right, down = np.array(first.row_direction), np.array(first.column_direction)
+    right, down = np.array(first.cosines[:3]), np.array(first.cosines[3:])
     normal = np.cross(right, down)
     heights = np.array([normal @ np.array(one.position_lps) for one in frames])
     step, count = _steps(heights, slice_step_mm(dataset))

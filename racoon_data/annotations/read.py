@@ -8,10 +8,10 @@ from functools import lru_cache
 from racoon_data import plugins
 from racoon_data.annotations.linking import Link
 from racoon_data.annotations.own_grid import seg_grid
-from racoon_data.annotations.tools.exports import ExportFile, placing_notes, read_export
+from racoon_data.annotations.tools.exports import ExportFile, placing_issues, placing_notes, read_export
 from racoon_data.errors import GridMismatchError, UnsupportedAnnotationError, about
 from racoon_data.geometry import Geometry
-from racoon_data.grid.place import place, require_same_frame
+from racoon_data.grid.place import boxed, place, require_same_frame
 from racoon_data.labels import Annotation, SegmentMask
 from racoon_data.ports import AnnotationReader
 
@@ -68,10 +68,11 @@ def _resampled(link: Link, geometry: Geometry) -> Annotation:
     own = seg_grid(link.file.path)
     require_same_frame(own, geometry)
     found = _read_dicom(link, own)
-    masks, notes = [], list(found.notes)
+    masks, notes, issues = [], list(found.notes), list(found.issues)
     for drawn in found.masks:
         placed = place(drawn.mask, own, geometry, resample=True)
         notes += placing_notes(drawn.segment.number, placed)
+        issues += placing_issues(drawn.segment.number, placed)
         if placed.mask.any():
-            masks.append(SegmentMask(drawn.segment, placed.mask))
-    return replace(found, geometry=geometry, masks=tuple(masks), notes=tuple(notes))
+            masks.append(SegmentMask(drawn.segment, boxed(placed.mask)))
+    return replace(found, geometry=geometry, masks=tuple(masks), notes=tuple(notes), issues=tuple(issues))

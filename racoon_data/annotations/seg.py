@@ -2,59 +2,97 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pydicom
 
-from racoon_data.annotations.codes import concept_of, first, items
-from racoon_data.annotations.frames import Frame, Stored, frames_of, pixels_of, slice_step_mm
-from racoon_data.annotations.placing import TOLERANCE_VOXELS, place_of
-from racoon_data.dicom.headers import number_of, read_dataset, text_of, value_of, whole_of
+from racoon_data.annotations.frames import WATCHED, Frame, frames_of, slice_step_mm
+from racoon_data.annotations.placing import TOLERANCE_VOXELS, Piece, Place, Placer, joined
+from racoon_data.annotations.segments import (
+    FRACTIONAL_POLICIES,
+    backgrounds,
+    coding_issues,
+    described,
+    issue,
+    segment_of,
+    threshold_of,
+)
+from racoon_data.dicom.frame_pixels import frame_reader
+from racoon_data.dicom.guard import Scan, scan
+from racoon_data.dicom.headers import read_dataset, text_of, value_of, whole_of
 from racoon_data.errors import (
     AnnotationError,
+    BrokenItemError,
+    ConflictingClaimError,
     DanglingReferenceError,
+    EmptyItemError,
     GridMismatchError,
+    OutsideImageError,
+    RacoonError,
     UnsupportedAnnotationError,
+    UnsupportedPixelsError,
     about,
 )
 from racoon_data.geometry import Geometry
-from racoon_data.labels import Annotation, Mask, Segment, SegmentMask
+from racoon_data.labels import Annotation, BoxedMask, ItemIssue, Mask, SegmentMask
 from racoon_data.refs import InstanceRef, SeriesRef
-
-# Policy for FRACTIONAL: a voxel belongs to the segment from half of MaximumFractionalValue on.
-FRACTIONAL_THRESHOLD = 0.5
 
 _TYPES = ("BINARY", "FRACTIONAL", "LABELMAP")
 _RESAMPLE = "export it again from the original series, or allow resampling"
+_AGAIN = "export the segmentation again"
 
 
 @dataclass(slots=True, eq=False)
 class _Canvas:
-    """Masks being filled, by segment number."""
+    """Pieces of masks by segment number, and what went wrong with which segment or frame."""
 
     geometry: Geometry
-    masks: dict[int, Mask] = field(default_factory=dict)
+    pieces: dict[int, list[Piece]] = field(default_factory=lambda: defaultdict(list))
     outside: Counter[int] = field(default_factory=Counter)
-
-    def draw(self, segment: int, inside: Mask, frame: Frame, *, sop_uids: Sequence[str]) -> None:
-        """Put one frame of one segment in place."""
-        place = place_of(frame, self.geometry, sop_uids=sop_uids)
-        if segment not in self.masks:
-            self.masks[segment] = np.zeros(self.geometry.array_shape, dtype=np.bool_)
-        outside, apart = place.put(inside, self.masks[segment])
-        if apart > TOLERANCE_VOXELS:
-            raise GridMismatchError(f"segment {segment} lies {apart:.2f} voxels beside its image grid", hint=_RESAMPLE)
-        self.outside[segment] += outside
+    spoilt: dict[int, RacoonError] = field(default_factory=dict)
+    lost: dict[int, RacoonError] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """How the stored values of a file are understood."""
+
+    kind: str
+    is_bits: bool = False
+    lowest: float = 1.0
+    backgrounds: frozenset[int] = frozenset()
+
+    def segments_in(self, stored: npt.NDArray[np.unsignedinteger], segment: int) -> Iterator[tuple[int, Mask]]:
+        """Split a frame into the segments it shows; only those with a pixel."""
+        if self.kind == "LABELMAP":
+            counts = np.bincount(stored.ravel())
+            yield from ((int(n), stored == n) for n in np.flatnonzero(counts) if int(n) not in self.backgrounds)
+            return
+        inside = stored.view(np.bool_) if self.is_bits else stored >= self.lowest
+        if inside.any():
+            yield segment, inside
+
+
+@dataclass(frozen=True, slots=True)
 class SegReader:
-    """Reads DICOM segmentations: every segment becomes one mask, overlap kept."""
+    """Reads DICOM segmentations: every segment becomes one mask, overlap kept.
 
-    sop_classes = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
+    Attributes:
+        fractional: Name of the policy for FRACTIONAL values, one of ``FRACTIONAL_POLICIES``.
+    """
+
+    fractional: str = "half"
+
+    @property
+    def sop_classes(self) -> frozenset[str]:
+        """SOP classes it reads."""
+        return frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
 
     def read(
         self,
@@ -65,7 +103,9 @@ class SegReader:
         geometry: Geometry | None,
         sop_uids: Sequence[str],
     ) -> Annotation:
-        """Place every segment on the image grid.
+        """Place every segment on the image grid, frame by frame; the pixel data are never held as a whole.
+
+        A segment with a broken or misplaced frame is left out and named; the others are kept.
 
         Args:
             path: The SEG file.
@@ -77,24 +117,28 @@ class SegReader:
         Raises:
             DanglingReferenceError: There is no image.
             GridMismatchError: It does not lie on the image grid.
-            UnsupportedAnnotationError: Its type is none of BINARY, FRACTIONAL and LABELMAP.
+            UnsupportedAnnotationError: It is tiled, or its type is none of BINARY, FRACTIONAL and LABELMAP.
             AnnotationError: No segment covers a single voxel.
         """
         with about(source):
             if geometry is None:
                 raise DanglingReferenceError("the segmentation has no image here", hint="retrieve its series")
-            dataset = read_dataset(path, pixels=True)
+            scanned = scan(path, watch=WATCHED)
+            dataset = read_dataset(path, is_scanned=True)
             _require_known(dataset, geometry)
+            rule, notes = _rule(dataset, self.fractional)
             canvas = _Canvas(geometry)
-            frames = frames_of(dataset)
+            frames = frames_of(dataset, scanned)
             _require_same_step(dataset, frames, geometry)
-            for frame, stored in zip(frames, pixels_of(dataset), strict=True):
-                for number, inside in _segments_in(stored, frame, dataset):
-                    canvas.draw(number, inside, frame, sop_uids=sop_uids)
-            return _annotation(dataset, canvas, source, image)
+            _draw(canvas, frames, rule, files=(path, dataset, scanned), placer=Placer(geometry, sop_uids=sop_uids))
+            annotation = Annotation(source, "seg", image, geometry, reader=text_of(dataset, "ContentCreatorName"))
+            return _finish(annotation, dataset, canvas, (rule, notes, frames))
 
 
 def _require_known(dataset: pydicom.Dataset, geometry: Geometry) -> None:
+    if "TILED" in text_of(dataset, "DimensionOrganizationType") or value_of(dataset, "TotalPixelMatrixRows"):
+        hint = "microscopy segmentations are not read; export one frame per image plane"
+        raise UnsupportedAnnotationError("the segmentation is tiled", hint=hint)
     kind = text_of(dataset, "SegmentationType")
     if kind not in _TYPES:
         raise UnsupportedAnnotationError(f"segmentation type {kind or 'missing'}", hint=f"known: {', '.join(_TYPES)}")
@@ -104,6 +148,16 @@ def _require_known(dataset: pydicom.Dataset, geometry: Geometry) -> None:
             "the segmentation lies in another frame of reference than the image",
             hint="link it with the series it was made on",
         )
+
+
+def _rule(dataset: pydicom.Dataset, policy: str) -> tuple[_Rule, tuple[str, ...]]:
+    kind = text_of(dataset, "SegmentationType")
+    if kind == "LABELMAP":
+        return _Rule(kind, backgrounds=backgrounds(dataset)), ()
+    if kind == "BINARY":
+        return _Rule(kind, is_bits=whole_of(dataset, "BitsAllocated") == 1), ()
+    lowest, notes = threshold_of(dataset, policy)
+    return _Rule(kind, lowest=lowest), notes
 
 
 def _require_same_step(dataset: pydicom.Dataset, frames: Sequence[Frame], geometry: Geometry) -> None:
@@ -116,75 +170,118 @@ def _require_same_step(dataset: pydicom.Dataset, frames: Sequence[Frame], geomet
         return
     normal = np.cross(geometry.matrix[:3, 0], geometry.matrix[:3, 1])
     normal /= np.linalg.norm(normal)
-    heights = np.unique(np.round([normal @ frame.position_lps for frame in frames if frame.position_lps], 3))
+    positions = np.array([frame.position_lps for frame in frames if _is_finite(frame)])
+    heights = np.unique(np.round(positions @ normal, 3)) if len(positions) else np.zeros(0)
     step = abs(float(normal @ geometry.matrix[:3, 2]))
     if len(heights) > 1 and declared > 1.5 * step and float(np.diff(heights).min()) > 1.5 * step:
         raise GridMismatchError("the segmentation's slices are further apart than the image's", hint=_RESAMPLE)
 
 
-def _segments_in(stored: Stored, frame: Frame, dataset: pydicom.Dataset) -> Iterator[tuple[int, Mask]]:
-    """Split a frame into the segments it shows; only those with a pixel."""
-    kind = text_of(dataset, "SegmentationType")
-    if kind == "LABELMAP":
-        padding = value_of(dataset, "PixelPaddingValue")
-        for value in np.unique(stored):
-            if value not in (0, padding):
-                yield int(value), stored == value
+def _is_finite(frame: Frame) -> bool:
+    return frame.position_lps is not None and all(map(math.isfinite, frame.position_lps))
+
+
+def _draw(
+    canvas: _Canvas,
+    frames: Sequence[Frame],
+    rule: _Rule,
+    *,
+    files: tuple[Path, pydicom.Dataset, Scan],
+    placer: Placer,
+) -> None:
+    """Put every frame in place; one that cannot be costs its segments, or itself where it names none."""
+    with frame_reader(*files) as reader:
+        for index, frame in enumerate(frames):
+            shown = [frame.segment] if frame.segment else []
+            try:
+                if not frame.segment and rule.kind != "LABELMAP":
+                    raise BrokenItemError("does not say which segment it shows", hint=_AGAIN)
+                stored, top = reader.read_shown(index)
+                insides = dict(rule.segments_in(stored, frame.segment))
+                shown = list(insides)
+                if shown:
+                    _put(canvas, insides, placer.place(frame), top=top)
+            except (AnnotationError, UnsupportedPixelsError) as error:
+                canvas.lost[index] = error
+                canvas.spoilt.update((number, error) for number in shown if number not in canvas.spoilt)
+
+
+def _put(canvas: _Canvas, insides: dict[int, Mask], place: Place, *, top: int) -> None:
+    for number, inside in insides.items():
+        piece = place.piece(inside, top=top)
+        if piece.apart > TOLERANCE_VOXELS:
+            raise GridMismatchError(f"it lies {piece.apart:.2f} voxels beside its image grid", hint=_RESAMPLE)
+        canvas.outside[number] += piece.outside
+        canvas.pieces[number].append(piece)
+
+
+def _conflicts(rule: _Rule, masks: Sequence[SegmentMask], frames: Sequence[Frame]) -> Iterator[ItemIssue]:
+    """Count voxels that several values of a label map claim, possible where frames share a plane."""
+    places = {frame.position_lps or frame.source_sops for frame in frames}
+    if rule.kind != "LABELMAP" or len(places) == len(frames) or len(masks) < 2:
         return
-    lowest = FRACTIONAL_THRESHOLD * _most(dataset) if kind == "FRACTIONAL" else 1
-    inside = stored >= lowest
-    if inside.any():
-        yield frame.segment, inside
+    claimed = masks[0].mask
+    twice = np.zeros_like(claimed)
+    for one in masks[1:]:
+        mask = one.mask
+        twice |= claimed & mask
+        claimed |= mask
+    if count := int(np.count_nonzero(twice)):
+        message = f"{count} voxel(s) are claimed by several values; every claim is kept"
+        yield issue("label map", ConflictingClaimError, message)
 
 
-def _most(dataset: pydicom.Dataset) -> float:
-    return number_of(dataset, "MaximumFractionalValue") or 255.0
-
-
-def _annotation(dataset: pydicom.Dataset, canvas: _Canvas, source: InstanceRef, image: SeriesRef | None) -> Annotation:
-    described = {whole_of(item, "SegmentNumber"): item for item in items(dataset, "SegmentSequence")}
-    notes = []
-    if text_of(dataset, "SegmentationType") == "FRACTIONAL":
-        meaning = text_of(dataset, "SegmentationFractionalType").lower() or "fraction"
-        notes.append(f"fractional values ({meaning}) count from {FRACTIONAL_THRESHOLD} of the maximum on")
-        if not number_of(dataset, "MaximumFractionalValue"):
-            notes.append("MaximumFractionalValue is missing and was taken as 255")
-    masks = []
-    for number in sorted({*described, *canvas.masks}):
-        item = described.get(number)
-        mask = canvas.masks.get(number)
-        notes += _notes(number, item, mask, canvas.outside[number])
-        if mask is not None and mask.any():
-            masks.append(SegmentMask(_segment(number, item if item is not None else pydicom.Dataset()), mask))
+def _finish(
+    annotation: Annotation,
+    dataset: pydicom.Dataset,
+    canvas: _Canvas,
+    said: tuple[_Rule, tuple[str, ...], Sequence[Frame]],
+) -> Annotation:
+    rule, notes, frames = said
+    known = described(dataset)
+    masks, issues = [], [*_frame_issues(canvas)]
+    for number in sorted({*known, *canvas.pieces, *canvas.spoilt} - rule.backgrounds):
+        item = known.get(number)
+        drawn = joined(canvas.pieces.pop(number, []), canvas.geometry.array_shape)
+        issues += [*coding_issues(number, item), *_mask_issues(number, drawn, canvas)]
+        if number not in canvas.spoilt and drawn is not None:
+            masks.append(SegmentMask(segment_of(number, item), drawn))
     if not masks:
-        hint = "check that it was exported with its content and from this series"
-        raise AnnotationError(f"no segment covers a voxel of the image: {'; '.join(notes)}", hint=hint)
-    reader = text_of(dataset, "ContentCreatorName")
-    return Annotation(source, "seg", image, canvas.geometry, tuple(masks), reader=reader, notes=tuple(notes))
+        _refuse(canvas, issues)
+    issues += _conflicts(rule, masks, frames)
+    return replace(annotation, masks=tuple(masks), notes=notes, issues=tuple(issues))
 
 
-def _notes(number: int, item: pydicom.Dataset | None, mask: Mask | None, outside: int) -> Iterator[str]:
-    if item is None:
-        yield f"segment {number}: has frames and no description"
-    elif concept_of(item, "SegmentedPropertyTypeCodeSequence") is None:
-        yield f"segment {number}: has no property type code"
-    if outside:
-        yield f"segment {number}: {outside} voxel(s) lie outside the image and were left out"
-    if mask is None or not mask.any():
-        yield f"segment {number}: covers no voxel of the image"
+def _frame_issues(canvas: _Canvas) -> Iterator[ItemIssue]:
+    """Name lost frames that belong to no segment known; the others are told with their segment."""
+    of_segments = {id(error) for error in canvas.spoilt.values()}
+    for index, error in canvas.lost.items():
+        if id(error) not in of_segments:
+            yield issue(f"frame {index + 1}", type(error), f"is left out, segments may lack its plane: {error.message}")
 
 
-def _segment(number: int, item: pydicom.Dataset) -> Segment:
-    kind = first(item, "SegmentedPropertyTypeCodeSequence")
-    region = first(item, "AnatomicRegionSequence")
-    return Segment(
-        number,
-        text_of(item, "SegmentLabel") or text_of(item, "SegmentDescription") or f"segment {number}",
-        category=concept_of(item, "SegmentedPropertyCategoryCodeSequence"),
-        type=concept_of(item, "SegmentedPropertyTypeCodeSequence"),
-        type_modifier=concept_of(kind, "SegmentedPropertyTypeModifierCodeSequence"),
-        region=concept_of(item, "AnatomicRegionSequence"),
-        region_modifier=concept_of(region, "AnatomicRegionModifierSequence"),
-        algorithm=text_of(item, "SegmentAlgorithmType"),
-        tracking_uid=text_of(item, "TrackingUID"),
-    )
+def _mask_issues(number: int, drawn: BoxedMask | None, canvas: _Canvas) -> Iterator[ItemIssue]:
+    name = f"segment {number}"
+    if (error := canvas.spoilt.get(number)) is not None:
+        frame = next(index for index, lost in canvas.lost.items() if lost is error) + 1
+        yield issue(name, type(error), f"is left out because of frame {frame}: {error.message}")
+        return
+    if outside := canvas.outside[number]:
+        yield issue(name, OutsideImageError, f"{outside} voxel(s) lie outside the image and were left out")
+    if drawn is None:
+        yield issue(name, EmptyItemError, "covers no voxel of the image")
+
+
+def _refuse(canvas: _Canvas, issues: Sequence[ItemIssue]) -> None:
+    """Refuse a file without a mask: for the reason its first frame was lost, or because it is empty.
+
+    Raises:
+        AnnotationError: Always.
+    """
+    if canvas.lost:
+        raise next(iter(canvas.lost.values()))
+    hint = "check that it was exported with its content and from this series"
+    raise AnnotationError(f"no segment covers a voxel of the image: {'; '.join(map(str, issues))}", hint=hint)
+
+
+__all__ = ["FRACTIONAL_POLICIES", "SegReader"]

@@ -101,6 +101,8 @@ def _show_account(account: ReadFolder) -> None:
     for annotation in account.annotations:
         for note in annotation["notes"]:
             console.talk(f"note on {annotation['sop_uid']}: {note}")
+        for issue in annotation["issues"]:
+            console.talk(f"issue in {annotation['sop_uid']}: {issue['item']}: {issue['message']} ({issue['code']})")
     _show_outcomes(account.outcomes)
 
 

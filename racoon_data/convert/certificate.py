@@ -6,15 +6,15 @@ scanner instead of the parser, positions from each slice's own header, and voxel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from racoon_data.dicom.facts import Facts, read_facts
-from racoon_data.dicom.headers import read_dataset
-from racoon_data.dicom.pixels import decode
+from racoon_data.dicom.meaning import Wanted
+from racoon_data.dicom.pixels import RGB, read_pixels
 from racoon_data.dicom.series import Series, SliceHeader
 from racoon_data.errors import UncertifiedError
 from racoon_data.files.nifti import parse_nifti
@@ -61,6 +61,24 @@ class Certificate:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a value in the file was made to mean.
+
+    Attributes:
+        wanted: Which values of an image were taken.
+        is_plain: Each file holds one uncompressed slice of rescaled values, so its bytes alone can answer.
+        factor: What rescaled values were multiplied by, such as a factor from Bq/ml to SUV.
+    """
+
+    wanted: Wanted = field(default_factory=Wanted)
+    is_plain: bool = True
+    factor: float = 1.0
+
+
+PLAIN = Terms()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Promise:
     """Sampled points of one slice: where they lie, what they are worth, and how close is close enough."""
@@ -71,19 +89,21 @@ class _Promise:
     tolerance: Numbers
 
 
-def certify(raw: bytes, series: Series, *, name: str) -> Certificate:
+def certify(raw: bytes, series: Series, *, name: str, terms: Terms = PLAIN) -> Certificate:
     """Check the bytes of a NIfTI file against the headers of its slices.
 
     Args:
         raw: The file as written.
         series: Where it came from.
         name: What to call it in errors.
+        terms: What a value was made to mean.
 
     Raises:
         UncertifiedError: A sampled voxel is elsewhere, holds another value, or slices and file differ in size.
         DicomError: A slice cannot be read again.
     """
     array, geometry = parse_nifti(raw, name=name)
+    array = _comparable(array)
     to_index = np.linalg.inv(geometry.matrix)
     expected = sum(header.rows * header.columns for header in series.slices)
     if array.size != expected:
@@ -92,7 +112,7 @@ def certify(raw: bytes, series: Series, *, name: str) -> Certificate:
     offset = difference = 0.0
     voxels = padding = 0
     for k, header in enumerate(series.slices):
-        promise = _promise(header, k)
+        promise = _promise(header, k) if terms.is_plain else _worth(header, k, terms)
         index = promise.positions_lps @ to_index[:3, :3].T + to_index[:3, 3]
         nearest = np.rint(index).astype(np.int64)
         offset = max(offset, float(np.abs(index - nearest).max()))
@@ -117,8 +137,9 @@ def _demand_inside(nearest: Indices, shape: tuple[int, int, int], series: Series
 
 
 def _promise(header: SliceHeader, k: int) -> _Promise:
+    """What a plain slice promises, from its own bytes."""
     facts = read_facts(header.path, _KEYWORDS, pixels=True)
-    stored = _stored(facts, header)
+    stored = _stored(facts)
     rows, columns = _samples(stored, k)
     position = np.array(facts.numbers("ImagePositionPatient", count=3))
     cosines = np.array(facts.numbers("ImageOrientationPatient", count=6))
@@ -132,14 +153,37 @@ def _promise(header: SliceHeader, k: int) -> _Promise:
     return _Promise(position + along_row + along_column, values, _is_padding(facts, sampled), tolerance)
 
 
-def _stored(facts: Facts, header: SliceHeader) -> npt.NDArray[Any]:
-    """Stored values ``[j, i]``, straight from the bytes unless they are encapsulated."""
+def _stored(facts: Facts) -> npt.NDArray[Any]:
+    """Stored values ``[j, i]``, straight from the bytes."""
     rows, columns, bits = facts.whole("Rows"), facts.whole("Columns"), facts.whole("BitsAllocated")
-    if not facts.pixel_bytes:
-        return decode(read_dataset(header.path, pixels=True), shape=(rows, columns))
     order, sign = "<" if facts.is_little_endian else ">", "i" if facts.whole("PixelRepresentation") else "u"
     dtype = np.dtype(f"{order}{sign}{bits // 8}")
     return np.frombuffer(facts.pixel_bytes, dtype=dtype, count=rows * columns).reshape(rows, columns)
+
+
+def _worth(header: SliceHeader, k: int, terms: Terms) -> _Promise:
+    """What any other slice promises: decoded again, by the rules for its kind."""
+    pixels = read_pixels(header, terms.wanted)
+    real = _comparable(pixels.stored if pixels.is_colour else pixels.real()).astype(np.float64) * terms.factor
+    rows, columns = _samples(real, k)
+    between_rows, between_columns = header.pixel_spacing_mm
+    along_row = columns[:, None] * between_columns * np.array(header.row_direction)
+    along_column = rows[:, None] * between_rows * np.array(header.column_direction)
+    values = real[rows, columns]
+    mask = pixels.is_padding
+    is_padding = np.zeros(values.shape, dtype=np.bool_) if mask is None else mask[rows, columns]
+    step = abs(pixels.meaning.slope * terms.factor)
+    tolerance = _RELATIVE * (np.abs(values) + step)
+    return _Promise(np.array(header.position_lps) + along_row + along_column, values, is_padding, tolerance)
+
+
+def _comparable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Colours as one number each; numbers as they are."""
+    if array.dtype != RGB:
+        return array
+    red, green, blue = (array[name].astype(np.int32) for name in "RGB")
+    packed: npt.NDArray[Any] = (red << 16) | (green << 8) | blue
+    return packed
 
 
 def _samples(stored: npt.NDArray[Any], k: int) -> tuple[Indices, Indices]:

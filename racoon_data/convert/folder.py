@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from racoon_data.convert.certificate import Terms
+from racoon_data.convert.choices import DEFAULT, Choices
 from racoon_data.convert.publish import publish
 from racoon_data.dicom.series import Series, Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
-from racoon_data.dicom.stacking import geometry_of, stack
+from racoon_data.dicom.stacking import geometry_of, stack_stored
 from racoon_data.errors import NothingMatchedError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.sidecar import write_sidecar
@@ -65,7 +67,13 @@ class ConvertReport:
 
 
 def convert_folder(
-    source: Path, out: Path, *, workers: int = 1, is_plan: bool = False, on_event: OnEvent = ignore
+    source: Path,
+    out: Path,
+    *,
+    choices: Choices = DEFAULT,
+    workers: int = 1,
+    is_plan: bool = False,
+    on_event: OnEvent = ignore,
 ) -> ConvertReport:
     """Convert every image series below a folder.
 
@@ -75,6 +83,7 @@ def convert_folder(
     Args:
         source: Folder of DICOM files, sorted or not.
         out: Folder to write into; files already there are not read as input.
+        choices: What to write of each volume.
         workers: Local worker processes.
         is_plan: Sort and check geometry, decode and write nothing.
         on_event: Listener.
@@ -88,7 +97,7 @@ def convert_folder(
     found = sort_files(paths, root=source)
     if not found.series and not found.annotations and _holds_no_dicom(found):
         raise NothingMatchedError(f"no DICOM file below {source}", hint="name another folder")
-    work = _plan if is_plan else partial(_convert, out)
+    work = _plan if is_plan else partial(_convert, out, choices)
     items = [(series.ref, series) for series in found.series]
     results = list(run_items("convert", items, work, workers=workers, on_event=on_event))
     report = _report(found, results, source, len(paths), is_plan)
@@ -137,10 +146,14 @@ def _plan(series: Series) -> Facts:
     return {**_row(series), "geometry": {"shape": list(geometry.shape), "spacing_mm": spacing_mm}}
 
 
-def _convert(out: Path, series: Series) -> Facts:
+def _convert(out: Path, choices: Choices, series: Series) -> Facts:
     row = _row(series)
-    published = publish(stack(series), series, out / str(row["file"]))
-    facts = {**_sidecar(series), **{key: value for key, value in published.items() if key != "file"}}
+    stacked = stack_stored(series, choices.wanted)
+    is_plain = not stacked.decisions and all(header.frame is None for header in series.slices)
+    terms = Terms(choices.wanted, is_plain)
+    published = publish(stacked, series, out / str(row["file"]), terms=terms)
+    decided = {"Decisions": list(stacked.decisions)} if stacked.decisions else {}
+    facts = {**_sidecar(series), **decided, **{key: value for key, value in published.items() if key != "file"}}
     write_sidecar(out / f"{volume_name(series)}.json", {"file": published["file"], **facts}, schema="volume-sidecar")
     return {**row, **{key: published[key] for key in ("sha256", "bytes", "unit", "certificate")}}
 

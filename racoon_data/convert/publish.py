@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from racoon_data.convert.certificate import certify
+from racoon_data.convert.certificate import PLAIN, Terms, certify
+from racoon_data.dicom.filling import Stacked
 from racoon_data.dicom.series import Series
 from racoon_data.files.atomic import whole_file
 from racoon_data.files.nifti import is_sheared, write_nifti_as
-from racoon_data.volumes import Volume
 
 
-def publish(volume: Volume, series: Series, path: Path) -> dict[str, object]:
+def publish(volume: Stacked, series: Series, path: Path, *, terms: Terms = PLAIN) -> dict[str, object]:
     """Write a volume and let it appear under its name only when it is right.
 
     Args:
         volume: The stacked series.
         series: The slices it came from.
         path: ``.nii.gz`` file to appear.
+        terms: What its values were made to mean.
 
     Returns:
         JSON-ready facts: ``file``, ``sha256``, ``bytes``, ``dtype``, ``unit``, ``geometry`` and
@@ -29,21 +30,22 @@ def publish(volume: Volume, series: Series, path: Path) -> dict[str, object]:
         DiskFullError: No space is left; no file appears.
     """
     with whole_file(path) as partial:
-        write_nifti_as(partial, volume.array, volume.geometry, unit=volume.unit)
+        scale = (volume.slope, volume.intercept)
+        write_nifti_as(partial, volume.array, volume.geometry, unit=volume.unit, scale=scale)
         raw = partial.read_bytes()
-        certificate = certify(raw, series, name=path.name)
+        certificate = certify(raw, series, name=path.name, terms=terms)
     return {
         "file": path.name,
         "sha256": hashlib.sha256(raw).hexdigest(),
         "bytes": len(raw),
-        "dtype": volume.array.dtype.name,
+        "dtype": "rgb24" if volume.array.dtype.names else volume.array.dtype.name,
         "unit": volume.unit,
         "geometry": _geometry_facts(volume),
         "certificate": certificate.to_json(),
     }
 
 
-def _geometry_facts(volume: Volume) -> dict[str, object]:
+def _geometry_facts(volume: Stacked) -> dict[str, object]:
     return {
         "shape": list(volume.geometry.shape),
         "spacing_mm": [round(size, 6) for size in volume.geometry.spacing_mm],

@@ -126,7 +126,7 @@ def _annotation(annotation: Annotation) -> AnnotationPart:
         reader=annotation.reader,
         sop_instance_uid=annotation.source.sop_uid,
         segments=tuple(segment_part(mask.segment) for mask in annotation.masks),
-        notes=annotation.notes,
+        notes=annotation.remarks,
     )
 
 

@@ -8,7 +8,7 @@ from racoon_data.deid.profile import Profile
 from racoon_data.deid.pseudonyms import is_public_uid
 from racoon_data.deid.table import object_kinds
 from racoon_data.dicom.headers import text_of, texts_of, whole_of
-from racoon_data.errors import QuarantineError, TruncatedError
+from racoon_data.errors import IdentityRiskError, QuarantineError, TruncatedError
 from racoon_data.refs import is_uid
 
 _NEEDED = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
@@ -18,11 +18,17 @@ _PIXELS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 # PS3.3 C.7.3.1.1.1: modalities of drawn, filmed, photographed or scanned pictures.
 _DRAWN = frozenset(("DOC", "ES", "GM", "HC", "OT", "SC", "SM", "US", "XC"))
 _SCREENS = frozenset(("SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "SCREEN"))
-_HINT = "look at it; a person decides whether it may be released"
+_HINT = "ask its sender; racoon deid quarantine list shows what waits"
+_LOOK = "look at it, then: racoon deid quarantine release HASH, or discard HASH"
 
 
-def kind_of(dataset: Dataset, profile: Profile) -> str:
+def kind_of(dataset: Dataset, profile: Profile, *, is_released: bool = False) -> str:
     """Give the kind of an object that may pass.
+
+    Args:
+        dataset: The object.
+        profile: Options.
+        is_released: A person looked at the picture and found no identity in it.
 
     Returns:
         ``CT``, ``MR``, ``PT``, ``ENHANCED``, ``SEG``, ``RTSTRUCT``, ``SR`` or ``RWV``.
@@ -41,8 +47,8 @@ def kind_of(dataset: Dataset, profile: Profile) -> str:
     _refuse_odd_uids(dataset, profile)
     if kind == "SR" and not profile.clean_structured_content:
         raise QuarantineError("the profile does not clean reports", hint="switch clean_structured_content on")
-    if kind in _IMAGES and (sign := _burned_in_sign(dataset, kind, profile)):
-        raise QuarantineError(f"the image may show identity: {sign}", hint=_HINT)
+    if kind in _IMAGES and not is_released and (sign := _burned_in_sign(dataset, kind, profile)):
+        raise IdentityRiskError(f"the image may show identity: {sign}", hint=_LOOK)
     return kind
 
 

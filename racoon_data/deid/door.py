@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,14 +18,16 @@ from racoon_data.deid.admission import kind_of, refuse_incomplete
 from racoon_data.deid.engine import Engine
 from racoon_data.deid.identity import Identity, identity_of
 from racoon_data.deid.marks import mark, receipt_of
+from racoon_data.deid.origin import original_of
 from racoon_data.deid.profile import EDITION, Profile
 from racoon_data.deid.pseudonyms import Pseudonymizer
-from racoon_data.deid.quarantine import set_aside
+from racoon_data.deid.quarantine import released_in, set_aside
+from racoon_data.deid.register import Original, Register
 from racoon_data.deid.rules import rulebook
 from racoon_data.deid.selfcheck import check
 from racoon_data.deid.writing import Encoded, encode
 from racoon_data.dicom.headers import read_dataset, text_of
-from racoon_data.errors import DicomError, NotDicomError, QuarantineError, UnreadableError
+from racoon_data.errors import DicomError, ForgottenPatientError, NotDicomError, QuarantineError, UnreadableError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import sha256_of, whole_file
 from racoon_data.refs import FileRef, InstanceRef
@@ -47,6 +49,9 @@ class Door:
         profile: Options.
         pseudonymizer: Names under the site's key.
         audit: Log of who did what to which object hashes; ``None`` writes none.
+        vault: Folder of the re-identification table; ``None`` keeps none, and there is no way back.
+        released: Hashes of originals a person looked at and released from the quarantine.
+        forgotten: Pseudonyms of patients whose objects are not taken in.
     """
 
     out: Path
@@ -54,6 +59,9 @@ class Door:
     profile: Profile
     pseudonymizer: Pseudonymizer
     audit: AuditLog | None = None
+    vault: Path | None = None
+    released: frozenset[str] = frozenset()
+    forgotten: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,7 @@ class DeidentifiedInstance:
         input_sha256: Hash of the original file.
         output_sha256: Hash of the de-identified file; empty where an earlier run had written it.
         is_resumed: True where an earlier run had written it from the same input.
+        origin: What the re-identification table is to know of it, where there is one.
     """
 
     path: Path
@@ -77,6 +86,7 @@ class DeidentifiedInstance:
     input_sha256: str
     output_sha256: str = ""
     is_resumed: bool = False
+    origin: Original | None = field(default=None, repr=False)
 
 
 def deidentify_files(
@@ -104,21 +114,43 @@ def deidentify_files(
         StorageError: The disk is full; what was written is whole.
         AuditError: The audit log is broken; nothing goes on without it.
     """
-    items = [(FileRef(f"object {place}"), path) for place, path in enumerate(paths, start=1)]
-    work = partial(pass_one, replace(door, audit=None))
-    results = run_items(STEP, items, work, workers=workers, on_event=on_event)
-    logged = _logged(door.audit)
-    return tuple(_settle(result, path, door, logged) for result, path in zip(results, paths, strict=True))
+    with ExitStack() as stack:
+        register = stack.enter_context(Register(door.vault, door.pseudonymizer.key)) if door.vault else None
+        door = _informed(door, register)
+        results = _through(paths, partial(pass_one, replace(door, audit=None)), workers, on_event)
+        logged = _logged(door.audit)
+        settled = (_settle(result, path, door, logged) for result, path in zip(results, paths, strict=True))
+        return tuple(_noted(result, register) for result in settled)
 
 
 def rehearse_files(
     paths: Sequence[Path], door: Door, *, workers: int = 1, on_event: OnEvent = ignore
 ) -> tuple[Result[DeidentifiedInstance], ...]:
     """Clean and check files in memory and write nothing: the dry run of ``deidentify_files``."""
-    items = [(FileRef(f"object {place}"), path) for place, path in enumerate(paths, start=1)]
-    work = partial(pass_one, replace(door, audit=None), is_rehearsal=True)
-    results = run_items(STEP, items, work, workers=workers, on_event=on_event)
+    with ExitStack() as stack:
+        register = stack.enter_context(Register(door.vault, door.pseudonymizer.key)) if door.vault else None
+        rehearsed = replace(_informed(door, register), audit=None)
+    results = _through(paths, partial(pass_one, rehearsed, is_rehearsal=True), workers, on_event)
     return tuple(_named(result, _digest(path)) for result, path in zip(results, paths, strict=True))
+
+
+def _informed(door: Door, register: Register | None) -> Door:
+    """Tell the door what persons decided: whom to forget, and what was released from the quarantine."""
+    forgotten = register.forgotten() if register is not None else frozenset[str]()
+    return replace(door, forgotten=forgotten, released=released_in(door.quarantine))
+
+
+def _through(
+    paths: Sequence[Path], work: Callable[[Path], DeidentifiedInstance], workers: int, on_event: OnEvent
+) -> Iterator[Result[DeidentifiedInstance]]:
+    items = [(FileRef(f"object {place}"), path) for place, path in enumerate(paths, start=1)]
+    return run_items(STEP, items, work, workers=workers, on_event=on_event)
+
+
+def _noted(result: Result[DeidentifiedInstance], register: Register | None) -> Result[DeidentifiedInstance]:
+    if register is not None and result.value is not None and result.value.origin is not None:
+        register.note([result.value.origin])
+    return result
 
 
 def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> DeidentifiedInstance:
@@ -146,12 +178,14 @@ def _passed(door: Door, path: Path, digest: str, *, is_rehearsal: bool) -> Deide
     dataset = read_dataset(path, pixels=True)
     planned, receipt = _planned(dataset, door, digest=digest), _receipt(door, digest)
     try:
-        kind = kind_of(dataset, door.profile)
+        if planned.patient in door.forgotten:
+            raise ForgottenPatientError("the patient withdrew consent", hint="nothing of the object was kept")
+        kind = kind_of(dataset, door.profile, is_released=digest in door.released)
         refuse_incomplete(dataset, kind)
         if _is_done(planned.path, receipt):
             return replace(planned, is_resumed=True)
         encoded = clean_dataset(dataset, door, kind=kind, patient=planned.patient, receipt=receipt)
-    except (QuarantineError, *_PARSER_ERRORS):
+    except (QuarantineError, ForgottenPatientError, *_PARSER_ERRORS):
         if not is_rehearsal:
             _withdraw(planned.path, receipt)
         raise
@@ -214,7 +248,8 @@ def _planned(dataset: Dataset, door: Door, *, digest: str) -> DeidentifiedInstan
     ref = InstanceRef(uid(original.study_uid), uid(original.series_uid), uid(original.sop_uid))
     patient = names.patient(text_of(dataset, "PatientID"))
     place = door.out / patient / ref.study_uid / ref.series_uid / f"{ref.sop_uid}.dcm"
-    return DeidentifiedInstance(place, ref, original, patient, digest)
+    origin = original_of(dataset, names) if door.vault is not None else None
+    return DeidentifiedInstance(place, ref, original, patient, digest, origin=origin)
 
 
 def _receipt(door: Door, digest: str) -> str:
@@ -264,6 +299,8 @@ def _settle(
 ) -> Result[DeidentifiedInstance]:
     value = result.value
     if value is not None:
+        if door.quarantine is not None and value.input_sha256 in door.released:
+            (door.quarantine / f"{value.input_sha256}.dcm").unlink(missing_ok=True)  # it waits no longer
         is_new = not value.is_resumed or value.input_sha256 not in logged
         if door.audit is not None and is_new:
             output = value.output_sha256 or sha256_of(value.path)
@@ -272,10 +309,11 @@ def _settle(
     digest = _digest(path)
     named = _named(result, digest)
     is_dicom = named.outcome.code != NotDicomError.code
-    if door.quarantine is not None and is_dicom and digest:
+    may_keep = is_dicom and named.outcome.code != ForgottenPatientError.code
+    if door.quarantine is not None and may_keep and digest:
         set_aside(path, door.quarantine, sha256=digest, outcome=named.outcome)
     if door.audit is not None:
-        door.audit.append("quarantine" if is_dicom else "refuse", input=digest, code=named.outcome.code, **_how(door))
+        door.audit.append("quarantine" if may_keep else "refuse", input=digest, code=named.outcome.code, **_how(door))
     return named
 
 

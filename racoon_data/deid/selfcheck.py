@@ -12,7 +12,7 @@ from racoon_data.deid.identity import Identity, text_values
 from racoon_data.deid.marks import own_texts
 from racoon_data.deid.profile import Profile
 from racoon_data.deid.writing import Encoded
-from racoon_data.errors import QuarantineError
+from racoon_data.errors import IdentifierLeftError
 
 _TEXT_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _CODES = frozenset(("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning"))
@@ -27,7 +27,7 @@ def check(encoded: Encoded, identity: Identity, profile: Profile) -> None:
     for identifiers of eight characters or more, which a codec's comment may hold.
 
     Raises:
-        QuarantineError: One was found; the message names where, never what.
+        IdentifierLeftError: One was found; the message names where, never what.
     """
     for place, data in (("file meta information", encoded.meta), ("header", encoded.header)):
         if identity.is_in_header(_without_own(data, profile)):
@@ -38,8 +38,8 @@ def check(encoded: Encoded, identity: Identity, profile: Profile) -> None:
         raise _found(keyword)
 
 
-def _found(place: str) -> QuarantineError:
-    return QuarantineError(
+def _found(place: str) -> IdentifierLeftError:
+    return IdentifierLeftError(
         f"the self-check found one of the patient's identifiers in the {place} after cleaning",
         hint="nothing was published; look at the object, then report the attribute",
     )

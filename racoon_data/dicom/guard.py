@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
-from racoon_data.dicom.walk import LIMITS, UNDEFINED, Buffer, Element, Limits, Walk, looks_explicit
+from racoon_data.dicom.walk import LIMITS, UNDEFINED, Buffer, Element, Limits, Traced, Walk, looks_explicit
 from racoon_data.errors import HostileFileError, NotDicomError, TruncatedError, UnreadableError
 
 _TRANSFER_SYNTAX = 0x00020010
@@ -32,6 +32,7 @@ class Scan:
         is_little_endian: Its byte order.
         elements: Top-level elements by tag, of the data set and the file meta.
         kept: Raw values of the elements asked for that are there and have a length.
+        trace: Elements (and items) at any depth whose tag was watched, in file order.
     """
 
     transfer_syntax_uid: str
@@ -40,14 +41,16 @@ class Scan:
     is_little_endian: bool
     elements: dict[int, Element]
     kept: dict[int, bytes]
+    trace: tuple[Traced, ...] = ()
 
 
-def scan(path: Path, *, keep: Iterable[int] = (), limits: Limits = LIMITS) -> Scan:
+def scan(path: Path, *, keep: Iterable[int] = (), watch: Iterable[int] = (), limits: Limits = LIMITS) -> Scan:
     """Walk a file's structure without parsing values.
 
     Args:
         path: The file.
         keep: Tags of top-level elements whose raw values are wanted.
+        watch: Tags wanted at every depth; their raw values are traced in file order.
         limits: What is let through.
 
     Raises:
@@ -60,7 +63,7 @@ def scan(path: Path, *, keep: Iterable[int] = (), limits: Limits = LIMITS) -> Sc
         has_preamble = data[128:132] == b"DICM"
         if not has_preamble and not _starts_bare(data):
             raise NotDicomError("no DICOM object", hint="nothing to do if it was not meant to be one")
-        return _scan(data, has_preamble, keep, limits)
+        return _scan(data, has_preamble, (keep, watch), limits)
 
 
 @contextmanager
@@ -86,7 +89,8 @@ def _starts_bare(data: Buffer) -> bool:
     return looks_explicit(data, 0) or length < min(len(data), 1 << 16)
 
 
-def _scan(data: Buffer, has_preamble: bool, keep: Iterable[int], limits: Limits) -> Scan:
+def _scan(data: Buffer, has_preamble: bool, wanted: tuple[Iterable[int], Iterable[int]], limits: Limits) -> Scan:
+    keep, watch = wanted
     meta = Walk(data, "<", limits)
     offset = meta.meta(132 if has_preamble else 0)
     syntax = meta.raw(_TRANSFER_SYNTAX).strip(b"\0 ").decode("ascii", "replace")
@@ -95,12 +99,13 @@ def _scan(data: Buffer, has_preamble: bool, keep: Iterable[int], limits: Limits)
     if syntax == DeflatedExplicitVRLittleEndian:
         data, offset = _inflate(data[offset:], limits), 0
     order = ">" if _is_big_endian(data, offset, syntax) else "<"
-    walk = Walk(data, order, limits)
+    walk = Walk(data, order, limits, frozenset(watch))
     is_implicit = not looks_explicit(data, offset)
     walk.dataset(offset, is_implicit=is_implicit)
     _check_pixels(walk)
     kept = {tag: raw for tag in keep if (raw := walk.raw(tag) or meta.raw(tag))}
-    return Scan(syntax, has_preamble, is_implicit, order == "<", meta.elements | walk.elements, kept)
+    elements = meta.elements | walk.elements
+    return Scan(syntax, has_preamble, is_implicit, order == "<", elements, kept, tuple(walk.trace))
 
 
 def _is_big_endian(data: Buffer, offset: int, syntax: str) -> bool:

@@ -37,7 +37,12 @@ _PARSER_ERRORS = (
 
 
 def read_dataset(
-    path: Path, *, pixels: bool = False, tags: Sequence[str] | None = None, limits: Limits = LIMITS
+    path: Path,
+    *,
+    pixels: bool = False,
+    tags: Sequence[str] | None = None,
+    limits: Limits = LIMITS,
+    is_scanned: bool = False,
 ) -> pydicom.Dataset:
     """Read one file: with or without preamble, file meta, known extension or filled values.
 
@@ -46,6 +51,7 @@ def read_dataset(
         pixels: Read the pixel data too.
         tags: Keywords to read, all where absent.
         limits: What the guard lets through.
+        is_scanned: The caller has just let the guard scan the file.
 
     Returns:
         The data set with its ``file_meta``; a missing transfer syntax is filled with what was seen.
@@ -56,7 +62,8 @@ def read_dataset(
         HostileFileError: The guard refuses its structure.
         UnreadableError: It cannot be parsed.
     """
-    scan(path, limits=limits)
+    if not is_scanned:
+        scan(path, limits=limits)
     wanted: list[int | str | tuple[int, int]] | None = list(tags) if tags is not None else None
     try:
         with warnings.catch_warnings():

@@ -39,6 +39,17 @@ class Image:
         return float(normal @ np.array(self.header.position_lps))
 
 
+def images_of(path: Path, facts: Facts) -> tuple[Image, ...]:
+    """Describe every slice of one file: one, or one for each frame.
+
+    Raises:
+        UnsupportedObjectError: It claims several frames and is of a kind that has one.
+        UnsupportedPixelsError: It has no pixel data.
+        NoGeometryError: It does not say where it lies.
+    """
+    return (image_of(path, facts),)
+
+
 def image_of(path: Path, facts: Facts) -> Image:
     """Describe a single-frame image.
 

@@ -1,143 +1,122 @@
-"""Stored pixels of one image: decoded, checked, and rescaled to what they mean."""
+"""Stored pixels of one slice: decoded, checked, and what they mean."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 
-from racoon_data.dicom.headers import number_of, read_dataset, text_of, value_of, whole_of
+from racoon_data.dicom.layout import layout_of
+from racoon_data.dicom.meaning import Meaning, Wanted
+from racoon_data.dicom.series import SliceHeader
 from racoon_data.errors import UnsupportedPixelsError
 
-_PACKAGES = {
-    "1.2.840.10008.1.2.4.50": "pylibjpeg and pylibjpeg-libjpeg (pip install 'racoon[codecs,gpl-codecs]')",
-    "1.2.840.10008.1.2.4.51": "pylibjpeg and pylibjpeg-libjpeg (pip install 'racoon[codecs,gpl-codecs]')",
-    "1.2.840.10008.1.2.4.57": "python-gdcm (pip install 'racoon[codecs]')",
-    "1.2.840.10008.1.2.4.70": "python-gdcm (pip install 'racoon[codecs]')",
-    "1.2.840.10008.1.2.4.80": "python-gdcm (pip install 'racoon[codecs]')",
-    "1.2.840.10008.1.2.4.81": "python-gdcm (pip install 'racoon[codecs]')",
-    "1.2.840.10008.1.2.4.90": "pylibjpeg-openjpeg (pip install 'racoon[codecs]')",
-    "1.2.840.10008.1.2.4.91": "pylibjpeg-openjpeg (pip install 'racoon[codecs]')",
-    "1.2.840.10008.1.2.4.201": "pylibjpeg-openjpeg (pip install 'racoon[codecs]')",
-    "1.2.840.10008.1.2.4.202": "pylibjpeg-openjpeg (pip install 'racoon[codecs]')",
-    "1.2.840.10008.1.2.4.203": "pylibjpeg-openjpeg (pip install 'racoon[codecs]')",
-}
+Array = npt.NDArray[Any]
+RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+_LARGEST_WHOLE = 2**31
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pixels:
-    """Stored values of one slice and how they become real ones.
+    """Stored values of one slice and what they mean.
 
     Attributes:
-        stored: Stored values ``[j, i]`` (rows, columns).
-        slope: Rescale slope of this slice.
-        intercept: Rescale intercept of this slice.
-        unit: ``HU``, ``Bq/ml``, ``SUVbw`` or ``1``.
-        padding: Lowest and highest stored value that means "no image here", ``None`` where none is declared.
+        stored: Stored values ``[j, i]``; colours have fields R, G and B.
+        meaning: How they become real.
+        decisions: What was decided while decoding, in words.
     """
 
-    stored: npt.NDArray[Any]
-    slope: float
-    intercept: float
-    unit: str
-    padding: tuple[int, int] | None
+    stored: Array
+    meaning: Meaning
+    decisions: tuple[str, ...] = ()
+
+    @property
+    def is_colour(self) -> bool:
+        """A pixel is a colour."""
+        return self.stored.dtype.names is not None
 
     @property
     def is_whole(self) -> bool:
-        """Rescaled values are whole numbers."""
-        return self.slope.is_integer() and self.intercept.is_integer()
+        """Real values are whole numbers of at most 32 bits."""
+        meaning = self.meaning
+        if meaning.table is not None:
+            return meaning.table.values.dtype.kind in "iu"
+        if not (meaning.slope.is_integer() and meaning.intercept.is_integer() and self.stored.dtype.kind in "iu"):
+            return False
+        info = np.iinfo(self.stored.dtype)
+        return all(abs(edge * meaning.slope + meaning.intercept) < _LARGEST_WHOLE for edge in (info.min, info.max))
 
     @property
-    def is_padding(self) -> npt.NDArray[np.bool_]:
-        """Where the slice holds padding ``[j, i]``."""
-        if self.padding is None:
-            return np.zeros(self.stored.shape, dtype=np.bool_)
-        return (self.stored >= self.padding[0]) & (self.stored <= self.padding[1])
+    def keeps_scale(self) -> bool:
+        """Stored values with a slope in single precision are as exact as float32 values would be."""
+        meaning = self.meaning
+        is_small = self.stored.dtype.kind in "iu" and self.stored.dtype.itemsize <= 2
+        if self.is_whole or not is_small or meaning.table is not None or meaning.slope <= 0:
+            return False
+        return meaning.intercept == 0 or (_is_single(meaning.slope) and _is_single(meaning.intercept))
+
+    @property
+    def is_padding(self) -> npt.NDArray[np.bool_] | None:
+        """Where the slice holds padding ``[j, i]``, ``None`` where nothing declares any."""
+        if self.meaning.padding is None or self.is_colour:
+            return None
+        low, high = self.meaning.padding
+        return (self.stored >= low) & (self.stored <= high)
+
+    def real(self) -> Array:
+        """Give real values ``[j, i]``: int32 where they are whole, else float32 by way of double precision."""
+        meaning = self.meaning
+        if meaning.table is not None:
+            looked_up = meaning.table.look_up(self.stored)
+            return looked_up if self.is_whole else looked_up.astype(np.float32)
+        if self.is_whole:
+            return self.stored.astype(np.int32) * np.int32(meaning.slope) + np.int32(meaning.intercept)
+        return (self.stored.astype(np.float64) * meaning.slope + meaning.intercept).astype(np.float32)
 
 
-def read_pixels(path: Path, *, rows: int, columns: int) -> Pixels:
-    """Read and decode one image.
+def _is_single(value: float) -> bool:
+    return float(np.float32(value)) == value
+
+
+def read_pixels(header: SliceHeader, wanted: Wanted | None = None) -> Pixels:
+    """Read and decode one slice.
 
     Args:
-        path: A single-frame monochrome image.
-        rows: Rows it must have.
-        columns: Columns it must have.
+        header: The slice.
+        wanted: Which values, where there are several; plain rescaled grey ones where absent.
 
     Raises:
-        UnsupportedPixelsError: It is in colour, has a lookup table for its values, cannot be decoded
-            here (the hint names the package that would help), or decodes to another shape.
+        UnsupportedPixelsError: It is in colour and that is not wanted, cannot be decoded here (the hint
+            names the packages that would), decodes to another size, or its lookup table is broken.
+        FrameCountError: The header and the stored pixels disagree about the number of frames.
         DicomError: It cannot be read.
     """
-    dataset = read_dataset(path, pixels=True)
-    if whole_of(dataset, "SamplesPerPixel") > 1 or value_of(dataset, "ModalityLUTSequence") is not None:
-        raise UnsupportedPixelsError("colour and lookup tables are not read", hint="export plain grey values")
-    slope, intercept = number_of(dataset, "RescaleSlope"), number_of(dataset, "RescaleIntercept")
-    return Pixels(
-        stored=decode(dataset, shape=(rows, columns)),
-        slope=1.0 if slope is None or slope == 0 else slope,
-        intercept=intercept or 0.0,
-        unit=unit_of(dataset),
-        padding=padding_of(dataset),
-    )
+    from racoon_data.dicom.frames import open_frames
 
-
-def decode(dataset: pydicom.Dataset, *, shape: tuple[int, int]) -> npt.NDArray[Any]:
-    """Decode the stored values of a single-frame image through pydicom and its plug-ins.
-
-    Returns:
-        Stored values ``[j, i]``.
-
-    Raises:
-        UnsupportedPixelsError: No decoder manages, or the result has another shape.
-    """
-    syntax = str(dataset.file_meta.TransferSyntaxUID)
-    package = _PACKAGES.get(syntax, "a new export in an uncompressed transfer syntax")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            array: npt.NDArray[Any] = dataset.pixel_array
-    except (RuntimeError, ValueError, AttributeError, KeyError, IndexError, TypeError, OSError) as error:
-        message = f"pixels in transfer syntax {syntax} cannot be decoded"
-        raise UnsupportedPixelsError(message, hint=f"what may help: {package}") from error
-    if array.shape != shape:
+    chosen = wanted or Wanted()
+    source = open_frames(header.path, is_kept=header.frame is not None)
+    facts = header.facts or source.facts
+    layout = layout_of(facts, float_bits=source.float_bits)
+    if layout.is_colour and not chosen.is_colour:
+        raise UnsupportedPixelsError("the image is in colour", hint="racoon convert --colour keep keeps it")
+    frame = 0 if header.frame is None or header.tiles else header.frame
+    decoded = source.decode(layout, frame)
+    array = _cut(source.colours(decoded.array, layout) if layout.is_colour else decoded.array, header)
+    if array.shape != (header.rows, header.columns):
         found = "x".join(map(str, array.shape))
-        raise UnsupportedPixelsError(f"the pixels decode to {found}, not {shape[0]}x{shape[1]}", hint=package)
-    return array
+        raise UnsupportedPixelsError(f"the pixels decode to {found}, not {header.rows}x{header.columns}", hint="")
+    meaning = source.meaning(facts, frame, chosen, is_signed=layout.is_signed)
+    passed_over = tuple(f"passed over {words}" for words in decoded.passed_over)
+    by = (f"decoded by {decoded.decoder}",) if decoded.decoder else ()
+    return Pixels(array, meaning, (*by, *passed_over))
 
 
-def unit_of(dataset: pydicom.Dataset) -> str:
-    """Say what a rescaled value means: HU for CT, PET Units (PS3.3 C.8.9.1.1.3), else 1."""
-    modality = text_of(dataset, "Modality")
-    if modality == "CT":
-        return "HU" if text_of(dataset, "RescaleType") in ("", "HU") else "1"
-    if modality != "PT":
-        return "1"
-    units, kind = text_of(dataset, "Units"), text_of(dataset, "SUVType")
-    if units == "GML" and kind in ("", "BW"):
-        return "SUVbw"
-    return "Bq/ml" if units == "BQML" else "1"
-
-
-def padding_of(dataset: pydicom.Dataset) -> tuple[int, int] | None:
-    """Give the range of stored padding values (PS3.3 C.7.5.1.1.2), read with the sign of the pixels."""
-    bounds = [_with_sign(dataset, name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    known = [bound for bound in bounds if bound is not None]
-    return (min(known), max(known)) if bounds[0] is not None else None
-
-
-def _with_sign(dataset: pydicom.Dataset, keyword: str) -> int | None:
-    """Read a US-or-SS value as the pixels are: implicit files leave it raw, some writers get it wrong."""
-    value = value_of(dataset, keyword)
-    if isinstance(value, bytes):
-        is_little = dataset.original_encoding[1]
-        value = int.from_bytes(value[:2], "little" if is_little else "big")
-    if not isinstance(value, int):
-        return None
-    wrapped = value & 0xFFFF
-    is_negative = whole_of(dataset, "PixelRepresentation") == 1 and wrapped >= 0x8000
-    return wrapped - 0x10000 if is_negative else wrapped
+def _cut(array: Array, header: SliceHeader) -> Array:
+    """Cut the tile of a mosaic out."""
+    if not header.tiles or header.frame is None:
+        return array
+    row, column = divmod(header.frame, header.tiles)
+    top, left = row * header.rows, column * header.columns
+    return array[top : top + header.rows, left : left + header.columns]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pydicom
-
-from racoon_data.dicom.headers import read_dataset, text_of, value_of
+from racoon_data.dicom.guard import scan
+from racoon_data.dicom.headers import read_dataset, text_of
 from racoon_data.dicom.series import AnnotationFile
 from racoon_data.refs import InstanceRef
 
@@ -24,6 +22,14 @@ ANNOTATION_CLASSES = {
 
 MASKS = frozenset({"SEG", "RTSTRUCT"})
 
+_SOP, _SERIES = 0x00081155, 0x0020000E
+_FRAME, _REFERENCED_FRAME = 0x00200052, 0x30060024
+_WATCHED = (_SOP, _SERIES, _FRAME, _REFERENCED_FRAME)
+_OWN = (
+    "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+)  # fmt: skip
+
 
 def annotation_file(path: Path) -> AnnotationFile:
     """Read what an annotation object is and what it references.
@@ -34,16 +40,15 @@ def annotation_file(path: Path) -> AnnotationFile:
         TruncatedError: It ends too early.
         HostileFileError: The guard refuses its structure.
     """
-    dataset = read_dataset(path)
+    scanned = scan(path, watch=_WATCHED)
+    dataset = read_dataset(path, tags=_OWN, is_scanned=True)
     sop_class = text_of(dataset, "SOPClassUID")
-    sops: set[str] = set()
-    series: set[str] = set()
-    frames: set[str] = set()
-    for item in _items(dataset):
-        sops.add(text_of(item, "ReferencedSOPInstanceUID"))
-        series.add(text_of(item, "SeriesInstanceUID"))
-        frames.update((text_of(item, "FrameOfReferenceUID"), text_of(item, "ReferencedFrameOfReferenceUID")))
-    frames.discard("")
+    found: dict[int, set[str]] = {tag: set() for tag in _WATCHED}
+    for one in scanned.trace:
+        if one.depth:
+            found[one.tag].add(one.raw.decode("ascii", "replace").strip("\0 "))
+    sops, series = found[_SOP], found[_SERIES]
+    frames = (found[_FRAME] | found[_REFERENCED_FRAME]) - {""}
     frame = text_of(dataset, "FrameOfReferenceUID") or (frames.pop() if len(frames) == 1 else "")
     study, own_series = text_of(dataset, "StudyInstanceUID"), text_of(dataset, "SeriesInstanceUID")
     return AnnotationFile(
@@ -56,18 +61,3 @@ def annotation_file(path: Path) -> AnnotationFile:
         referenced_series=frozenset(series - {""}),
         frame_of_reference=frame or None,
     )
-
-
-def _items(dataset: pydicom.Dataset) -> Iterator[pydicom.Dataset]:
-    """Every item of every sequence below the data set, without recursion."""
-    waiting = [dataset]
-    while waiting:
-        parent = waiting.pop()
-        for tag in parent.keys():  # noqa: SIM118  iterating a data set parses every element
-            keyword = pydicom.datadict.keyword_for_tag(tag)
-            if not keyword or pydicom.datadict.dictionary_VR(tag) != "SQ":
-                continue
-            sequence = value_of(parent, keyword)
-            if isinstance(sequence, pydicom.Sequence):
-                waiting.extend(sequence)
-                yield from sequence

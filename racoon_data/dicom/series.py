@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from racoon_data.cases import Acquisition
 from racoon_data.geometry import Point
 from racoon_data.outcomes import Outcome
 from racoon_data.refs import InstanceRef, SeriesRef
 
+if TYPE_CHECKING:
+    from racoon_data.dicom.facts import Facts
+
 SeriesKey = tuple[SeriesRef, str]
 
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
-    """Where one single-frame image lies and which file holds it.
+    """Where one slice lies and which file holds it.
 
     Attributes:
         path: The file.
@@ -26,7 +30,10 @@ class SliceHeader:
         row_direction: First half of ImageOrientationPatient (direction of growing column index).
         column_direction: Second half (direction of growing row index).
         pixel_spacing_mm: PixelSpacing: between rows, between columns.
-        instance_number: InstanceNumber, 0 where absent.
+        instance_number: InstanceNumber, 0 where absent; of a frame its number, from 1.
+        frame: Index from 0 of the frame in a file of many, ``None`` in a file of one.
+        tiles: Tiles along a side of a mosaic that holds the slice, 0 where it is no mosaic.
+        facts: Attributes of the slice as they were read, ``None`` where they were not.
     """
 
     path: Path
@@ -38,6 +45,9 @@ class SliceHeader:
     column_direction: Point
     pixel_spacing_mm: tuple[float, float]
     instance_number: int = 0
+    frame: int | None = None
+    tiles: int = 0
+    facts: Facts | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

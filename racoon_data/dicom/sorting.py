@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from racoon_data.dicom.facts import read_facts
-from racoon_data.dicom.images import KEYWORDS, Image, acquisition_of, image_of
+from racoon_data.dicom.images import KEYWORDS, Image, acquisition_of, images_of
 from racoon_data.dicom.references import ANNOTATION_CLASSES, annotation_file
 from racoon_data.dicom.series import AnnotationFile, Series, Sorted
 from racoon_data.dicom.splitting import split
@@ -91,7 +91,7 @@ def sort_files(paths: Iterable[Path], *, root: Path) -> Sorted:
     outcomes = [result.outcome for result in results if result.value is None]
     found = [(result.outcome.ref, result.value) for result in results if result.value is not None]
     unique, twice = _without_copies([(ref, value) for ref, value in found if isinstance(ref, FileRef)])
-    images = [value for value in unique if isinstance(value, Image)]
+    images = [image for value in unique if isinstance(value, tuple) for image in value]
     notes = sorted((value for value in unique if isinstance(value, AnnotationFile)), key=lambda file: file.ref.sop_uid)
     everything = sorted([*outcomes, *twice], key=lambda outcome: str(outcome.ref))
     return Sorted(_series(images), tuple(notes), tuple(everything))
@@ -101,7 +101,7 @@ def _name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
-def _read(path: Path) -> Image | AnnotationFile:
+def _read(path: Path) -> tuple[Image, ...] | AnnotationFile:
     facts = read_facts(path, KEYWORDS)
     sop_class = facts.text("SOPClassUID")
     if facts.text("MediaStorageSOPClassUID") == _DIRECTORY_CLASS:
@@ -111,7 +111,7 @@ def _read(path: Path) -> Image | AnnotationFile:
     if sop_class in ANNOTATION_CLASSES:
         return annotation_file(path)
     if sop_class in IMAGE_CLASSES:
-        return image_of(path, facts)
+        return images_of(path, facts)
     kind = _MULTIFRAME_CLASSES.get(sop_class, f"SOP class {sop_class}")
     raise UnsupportedObjectError(f"{kind} is not read", hint="single-frame CT, MR and PET images are")
 
@@ -119,26 +119,26 @@ def _read(path: Path) -> Image | AnnotationFile:
 @dataclass(frozen=True, slots=True)
 class _Copy:
     ref: FileRef
-    value: Image | AnnotationFile
+    value: tuple[Image, ...] | AnnotationFile
 
     @property
     def path(self) -> Path:
-        return self.value.header.path if isinstance(self.value, Image) else self.value.path
+        return self.value[0].header.path if isinstance(self.value, tuple) else self.value.path
 
     @property
     def sop_uid(self) -> str:
-        return self.value.header.sop_uid if isinstance(self.value, Image) else self.value.ref.sop_uid
+        return self.value[0].header.sop_uid if isinstance(self.value, tuple) else self.value.ref.sop_uid
 
 
 def _without_copies(
-    found: Sequence[tuple[FileRef, Image | AnnotationFile]],
-) -> tuple[list[Image | AnnotationFile], list[Outcome]]:
+    found: Sequence[tuple[FileRef, tuple[Image, ...] | AnnotationFile]],
+) -> tuple[list[tuple[Image, ...] | AnnotationFile], list[Outcome]]:
     """Keep one file of each SOP instance; copies that differ are all set aside."""
     by_uid: dict[str, list[_Copy]] = defaultdict(list)
     for ref, value in found:
         copy = _Copy(ref, value)
         by_uid[copy.sop_uid].append(copy)
-    kept: list[Image | AnnotationFile] = []
+    kept: list[tuple[Image, ...] | AnnotationFile] = []
     outcomes: list[Outcome] = []
     for copies in by_uid.values():
         if len(copies) > 1 and len({sha256_of(copy.path) for copy in copies}) > 1:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from racoon_data.dicom.filling import Stacked, fill
 from racoon_data.dicom.headers import number_of, read_dataset
-from racoon_data.dicom.pixels import Pixels, read_pixels
+from racoon_data.dicom.meaning import Wanted
 from racoon_data.dicom.series import Series
 from racoon_data.errors import (
     InconsistentSeriesError,
     MissingSlicesError,
     NoGeometryError,
-    UnsupportedPixelsError,
     about,
 )
 from racoon_data.geometry import Geometry, as_affine
@@ -120,16 +118,15 @@ def _explain_gaps(steps: Vectors, heights: Vectors) -> None:
     raise InconsistentSeriesError(message, hint="uneven stacks are not resampled; leave the series out")
 
 
-def stack(series: Series) -> Volume:
+def stack(series: Series, wanted: Wanted | None = None) -> Volume:
     """Read every slice into one volume of real values.
 
-    Each slice keeps its own rescale slope and intercept. Whole-number rescaling keeps whole numbers
-    (int16 where they fit, else int32); anything else gives float32. Padding keeps its rescaled value
-    where that is below the image; padding above the image (a negative number in unsigned pixels) takes the
-    lowest image value.
+    Each slice keeps its own rescale slope and intercept; see ``fill`` for how whole numbers stay whole and
+    what becomes of padding.
 
     Args:
         series: Slices ascending along their normal.
+        wanted: Which values, where there are several; plain rescaled grey ones where absent.
 
     Returns:
         Values ``[k, j, i]`` in HU, Bq/ml, SUVbw or without unit.
@@ -141,68 +138,10 @@ def stack(series: Series) -> Volume:
         UnsupportedPixelsError: A slice cannot be decoded.
         DicomError: A file cannot be read.
     """
+    return stack_stored(series, wanted).volume
+
+
+def stack_stored(series: Series, wanted: Wanted | None = None) -> Stacked:
+    """Read every slice into one volume as it is written: numbers and their common scale; see ``stack``."""
     with about(series.ref):
-        geometry = _geometry(series)
-        array, unit = _values(series, geometry)
-        return Volume(array, geometry, unit)
-
-
-def _values(series: Series, geometry: Geometry) -> tuple[npt.NDArray[Any], str]:
-    out: npt.NDArray[Any] = np.empty(geometry.array_shape, dtype=np.int32)
-    padded: dict[int, npt.NDArray[np.bool_]] = {}
-    units = set()
-    for k, header in enumerate(series.slices):
-        pixels = read_pixels(header.path, rows=header.rows, columns=header.columns)
-        units.add(pixels.unit)
-        if out.dtype == np.int32 and not _stays_whole(pixels):
-            out = out.astype(np.float32)
-        out[k] = rescale(pixels, dtype=out.dtype)
-        if (mask := pixels.is_padding).any():
-            padded[k] = mask
-    if len(units) > 1:
-        raise InconsistentSeriesError(f"slices differ in unit: {', '.join(sorted(units))}", hint=_EXPORT_AGAIN)
-    _lower_padding(out, padded)
-    return _narrow(out), units.pop()
-
-
-def _stays_whole(pixels: Pixels) -> bool:
-    if not pixels.is_whole or pixels.stored.dtype.kind not in "iu":
-        return False
-    info = np.iinfo(pixels.stored.dtype)
-    ends = [edge * pixels.slope + pixels.intercept for edge in (info.min, info.max)]
-    return max(map(abs, ends)) < 2**31
-
-
-def rescale(pixels: Pixels, *, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Apply a slice's own slope and intercept, exactly for int32, in double precision for float32."""
-    if dtype == np.int32:
-        return pixels.stored.astype(np.int32) * np.int32(pixels.slope) + np.int32(pixels.intercept)
-    values = pixels.stored.astype(np.float64) * pixels.slope + pixels.intercept
-    if not np.isfinite(values).all():
-        raise UnsupportedPixelsError("rescaled values are not finite", hint=_EXPORT_AGAIN)
-    return values.astype(dtype)
-
-
-def _lower_padding(out: npt.NDArray[Any], padded: dict[int, npt.NDArray[np.bool_]]) -> None:
-    """Give padding that would stand above the image the lowest image value."""
-    if not padded:
-        return
-    lows, highs = [], []
-    for k, plane in enumerate(out):
-        image = plane[~padded[k]] if k in padded else plane
-        if image.size:
-            lows.append(image.min())
-            highs.append(image.max())
-    if not lows:
-        return
-    for k, mask in padded.items():
-        is_above = mask & (out[k] > max(highs))
-        out[k][is_above] = min(lows)
-
-
-def _narrow(out: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Keep whole numbers in int16 where they fit."""
-    limits = np.iinfo(np.int16)
-    if out.dtype == np.int32 and out.min() >= limits.min and out.max() <= limits.max:
-        return out.astype(np.int16)
-    return out
+        return fill(series, _geometry(series), wanted or Wanted())

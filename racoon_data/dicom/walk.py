@@ -11,7 +11,7 @@ from pydicom.datadict import DicomDictionary
 from racoon_data.errors import HostileFileError, TruncatedError, UnreadableError
 
 UNDEFINED = 0xFFFFFFFF
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _BULK_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"))
 
@@ -24,7 +24,8 @@ class Limits:
 
     Attributes:
         depth: Sequences inside sequences; pydicom exhausts the stack at about 200.
-        elements: Elements, items and fragments in all; two million empty items cost a parser 40 s.
+        elements: Elements, items and fragments in all; two million empty items cost a parser 40 s. Files
+            beyond 100 MB may hold more, one for each 256 bytes.
         inflated_bytes: Size of a deflated data set once inflated.
         pixel_bytes: Rows x columns x frames x bits as claimed.
         expansion: Claimed pixel bytes per stored byte, where more than 64 MiB are claimed.
@@ -36,8 +37,27 @@ class Limits:
     pixel_bytes: int = 6 << 30
     expansion: int = 4000
 
+    def elements_in(self, size: int) -> int:
+        """Give the number of elements let through in a file of this many bytes."""
+        return max(self.elements, size // 256)
+
 
 LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One element or item seen anywhere in the data set, in file order.
+
+    Attributes:
+        depth: Sequences it lies in: 0 at the top level.
+        tag: Its tag; an item of a sequence has tag FFFE,E000.
+        raw: Its stored value, empty for sequences and items.
+    """
+
+    depth: int
+    tag: int
+    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +87,10 @@ class Walk:
     data: Buffer
     order: str
     limits: Limits
+    watched: frozenset[int] = frozenset()
     count: int = 0
     elements: dict[int, Element] = field(default_factory=dict)
+    trace: list[Traced] = field(default_factory=list)
 
     def raw(self, tag: int) -> bytes:
         """Give the bytes of a top-level element, none where it is absent or has no length."""
@@ -104,8 +126,8 @@ class Walk:
     def _element(self, stack: list[_Level], offset: int) -> int:
         level = stack[-1]
         self.count += 1
-        if self.count > self.limits.elements:
-            raise HostileFileError(f"more than {self.limits.elements} elements", hint="keep the file out")
+        if self.count > self.limits.elements_in(len(self.data)):
+            raise HostileFileError("more elements than the limit for a file of its size", hint="keep the file out")
         group, number = struct.unpack_from(self.order + "HH", self.data, offset)
         tag = (group << 16) | number
         if group == 0xFFFE:
@@ -115,6 +137,10 @@ class Walk:
         vr, start, length = self._head(tag, offset, is_implicit=level.is_implicit)
         if len(stack) == 1:
             self.elements[tag] = Element(vr, start, length)
+        if tag in self.watched:
+            has_value = vr != b"SQ" and length != UNDEFINED
+            raw = bytes(self.data[start : start + length]) if has_value else b""
+            self.trace.append(Traced(len(stack) // 2, tag, raw))
         if length == UNDEFINED:
             is_fragments = vr in _BULK_VRS
             self._open(stack, _Level(level.end, level.is_implicit or vr == b"UN", True, True, is_fragments))
@@ -147,11 +173,11 @@ class Walk:
         level = stack[-1]
         length = struct.unpack_from(self.order + "I", self.data, offset + 4)[0]
         offset += 8
-        if tag == _ITEM and level.holds_items:
+        if tag == ITEM and level.holds_items:
             return self._open_item(stack, offset, length)
         if level.is_undefined and tag == (_SEQUENCE_END if level.holds_items else _ITEM_END):
             stack.pop()
-        elif tag == _ITEM:
+        elif tag == ITEM:
             raise UnreadableError("an item lies outside any sequence", hint="ask the sender for a new export")
         return offset
 
@@ -163,6 +189,8 @@ class Walk:
             if length == UNDEFINED:
                 raise HostileFileError("a pixel fragment has no length", hint="keep the file out")
             return offset + length
+        if ITEM in self.watched:
+            self.trace.append(Traced(len(stack) // 2, ITEM, b""))
         end = level.end if length == UNDEFINED else offset + length
         is_implicit = level.is_implicit or not looks_explicit(self.data, offset)
         self._open(stack, _Level(end, is_implicit, is_undefined=length == UNDEFINED))

@@ -26,6 +26,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _LEVEL = 2
 _HEADER_BYTES = 352
 _SCANNER = 1
+_RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 _KEPT = ("uint8", "int16", "uint16", "int32", "float32")
 
 
@@ -53,13 +54,22 @@ def write_nifti(path: Path, array: npt.NDArray[Any], geometry: Geometry, *, unit
 
 
 def write_nifti_as(
-    path: Path, array: npt.NDArray[Any], geometry: Geometry, *, unit: str = "", is_packed: bool = True
+    path: Path,
+    array: npt.NDArray[Any],
+    geometry: Geometry,
+    *,
+    unit: str = "",
+    scale: tuple[float, float] = (1.0, 0.0),
+    is_packed: bool = True,
 ) -> None:
-    """Write the bytes of ``write_nifti`` under any name, without the rename."""
+    """Write the bytes of ``write_nifti`` under any name, without the rename.
+
+    ``scale`` is slope and intercept: what a stored number is worth, which a reader applies.
+    """
     if array.shape != geometry.array_shape:
         raise DatasetError(f"an array of {array.shape} does not lie on a grid of {geometry.array_shape}")
     values = np.ascontiguousarray(_storable(array))
-    head = _header(values.dtype, geometry, unit)
+    head = _header(values.dtype, geometry, unit, scale)
     with storage_errors(path.name), path.open("wb") as stream:
         if not is_packed:
             stream.write(head)
@@ -71,6 +81,8 @@ def write_nifti_as(
 
 
 def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if array.dtype == _RGB:
+        return array
     if array.dtype.name in _KEPT:
         return array.astype(array.dtype.newbyteorder("<"), copy=False)
     if array.dtype == np.bool_:
@@ -83,7 +95,7 @@ def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     raise DatasetError(f"values of type {array.dtype} have no place in NIfTI", hint="use int32 or float32")
 
 
-def _header(dtype: np.dtype[Any], geometry: Geometry, unit: str) -> bytes:
+def _header(dtype: np.dtype[Any], geometry: Geometry, unit: str, scale: tuple[float, float]) -> bytes:
     affine = _LPS_TO_RAS @ geometry.matrix
     header = nib.Nifti1Header()
     header.set_data_dtype(dtype)
@@ -95,7 +107,7 @@ def _header(dtype: np.dtype[Any], geometry: Geometry, unit: str) -> bytes:
         header.set_zooms(geometry.spacing_mm)
     header.set_sform(affine, code=_SCANNER)
     header.set_xyzt_units("mm")
-    header.set_slope_inter(1, 0)
+    header.set_slope_inter(*scale)
     header["vox_offset"] = _HEADER_BYTES
     header["magic"] = b"n+1"
     header["intent_name"] = unit.encode("ascii", "replace")[:15]

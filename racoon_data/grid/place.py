@@ -11,7 +11,7 @@ import numpy.typing as npt
 from racoon_data.errors import GridMismatchError
 from racoon_data.geometry import Geometry
 from racoon_data.grid.resample import resample_labels
-from racoon_data.labels import Mask
+from racoon_data.labels import BoxedMask, Mask
 
 # Two files of one grid differ by rounding of their headers (2.024902 against 2.025 mm); the sum over
 # an image stays below this part of a voxel. A mask made on another grid does not.
@@ -151,6 +151,18 @@ def _pasted(mask: Mask, found: Fit, target: Geometry) -> Placed:
         there = tuple(slice(one.start - start, one.stop - start) for one, start in zip(here, found.start, strict=True))
         result.T[here] = turned[there]
     return Placed(result, found.how, int(mask.sum()) - int(result.sum()))
+
+
+def boxed(mask: Mask) -> BoxedMask:
+    """Keep a mask with at least one voxel only where it is set."""
+    spans = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        held = np.flatnonzero(mask.any(axis=others))
+        spans.append((int(held[0]), int(held[-1]) + 1))
+    (k, k_end), (j, j_end), (i, i_end) = spans
+    slices, rows, columns = mask.shape
+    return BoxedMask((slices, rows, columns), (k, j, i), mask[k:k_end, j:j_end, i:i_end].copy())
 
 
 def _outside(mask: Mask, source: Geometry, target: Geometry) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,9 +16,12 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
-from racoon_data.errors import PacsError, PacsRefusedError, PacsTimeoutError, PacsUnreachableError
+from racoon_data.errors import PacsBusyError, PacsError, PacsRefusedError, PacsTimeoutError, PacsUnreachableError
+from racoon_data.events import OnEvent, ignore
 from racoon_data.pacs.checkpoint import Checkpoint
+from racoon_data.pacs.kindness import admitted, knocked
 from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.tls import client_context
 
 # Query keys and answers carry patient values; they stay out of every log.
 _config.LOG_REQUEST_IDENTIFIERS = False
@@ -26,6 +30,7 @@ _config.LOG_RESPONSE_IDENTIFIERS = False
 _config.STORE_SEND_CHUNKED_DATASET = True
 
 MAX_PDU = 128 * 1024
+TRANSIENT = 2
 NOT_REGISTERED_HINT = "our AE title is probably not registered there: ask for it to be added as a query/retrieve peer"
 
 Handler = tuple[Any, Callable[..., Any]]
@@ -38,27 +43,50 @@ def associated(
     *,
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     handlers: Sequence[Handler] = (),
+    on_event: OnEvent = ignore,
 ) -> Iterator[Association]:
     """Hold an association while the block runs, then release it; abort it where the block fails.
+
+    It waits for the node's window and for one of its slots, see :func:`racoon_data.pacs.kindness.admitted`, and
+    knocks again, later each time, where the peer says that it is busy for now.
 
     Args:
         node: The peer.
         contexts: Presentation contexts to propose, at most 128.
         roles: Role selections, needed where the peer is to send (C-GET).
         handlers: Events of pynetdicom and what answers them.
+        on_event: Listener; ``wait`` says what we wait for.
 
     Raises:
         PacsUnreachableError: The host's name is unknown, or no connection could be opened.
         PacsRefusedError: The peer rejected the association or closed it at once.
+        PacsBusyError: It still was busy after the last knock.
         PacsTimeoutError: The peer did not answer in time.
     """
+    with admitted(node, on_event=on_event):
+        association = knocked(node, lambda: _opened(node, contexts, roles, handlers), on_event=on_event)
+        try:
+            yield association
+        except BaseException:
+            association.abort()
+            raise
+        if association.is_established:
+            association.release()
+
+
+def _opened(
+    node: PacsNode,
+    contexts: Sequence[PresentationContext],
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation],
+    handlers: Sequence[Handler],
+) -> Association:
     opened = threading.Event()
     bound = [(evt.EVT_CONN_OPEN, _opener(node, opened)), (evt.EVT_DATA_RECV, acknowledge_at_once), *handlers]
     started = time.monotonic()
     try:
         association = _entity(node).associate(
             node.host, node.port, contexts=list(contexts), ae_title=node.ae_title, max_pdu=MAX_PDU,
-            ext_neg=list(roles), evt_handlers=bound,
+            ext_neg=list(roles), evt_handlers=bound, tls_args=_tls_arguments(node),
         )  # fmt: skip
     except (socket.gaierror, UnicodeError) as error:
         hint = "check host of the node for a typing error, or give its address in numbers"
@@ -66,18 +94,16 @@ def associated(
     if not association.is_established:
         raise _refusal(node, association, opened.is_set(), time.monotonic() - started)
     association._reactor_checkpoint = Checkpoint(association)
-    try:
-        yield association
-    except BaseException:
-        association.abort()
-        raise
-    if association.is_established:
-        association.release()
+    return association
+
+
+def _tls_arguments(node: PacsNode) -> tuple[ssl.SSLContext, str] | None:
+    return (client_context(node.tls), node.host) if node.tls is not None else None
 
 
 def _entity(node: PacsNode) -> AE:
     entity = AE(ae_title=node.calling_ae_title)
-    entity.connection_timeout = node.timeout_s
+    entity.connection_timeout = node.connect_timeout_s or node.timeout_s
     entity.acse_timeout = node.timeout_s
     entity.dimse_timeout = node.timeout_s
     entity.network_timeout = None
@@ -114,7 +140,7 @@ def _refusal(node: PacsNode, association: Association, was_opened: bool, waited_
         hint = "check host, port, firewall, and that the PACS is running"
         return PacsUnreachableError(f"no connection to {node.host}:{node.port}", ref=node, hint=hint)
     if association.is_rejected:
-        return _rejection(node, association.acceptor.primitive)
+        return rejection(node, association.acceptor.primitive)
     if association.rejected_contexts:
         names = ", ".join(dict.fromkeys(UID(context.abstract_syntax).name for context in association.rejected_contexts))
         hint = "the PACS does not support it, or our AE title has no right to it"
@@ -128,7 +154,13 @@ def _refusal(node: PacsNode, association: Association, was_opened: bool, waited_
     return PacsRefusedError("the peer closed the connection during negotiation", ref=node, hint=hint)
 
 
-def _rejection(node: PacsNode, answer: Any) -> PacsRefusedError:
+def rejection(node: PacsNode, answer: Any) -> PacsRefusedError:
+    """Say who rejected whom and why, with the remedy.
+
+    Args:
+        node: The peer.
+        answer: The ``A_ASSOCIATE`` primitive of its rejection.
+    """
     message = (
         f"association rejected: called AE title {node.ae_title!r}, calling AE title {node.calling_ae_title!r},"
         f" result {answer.result_str!r}, source {answer.source_str!r}, reason {answer.reason_str!r}"
@@ -139,8 +171,8 @@ def _rejection(node: PacsNode, answer: Any) -> PacsRefusedError:
         hint = "set ae_title of the node to the title the PACS listens to"
     elif "calling" in reason:
         hint = f"register AE title {node.calling_ae_title!r} at the PACS, or set calling_ae_title to one it knows"
-    elif answer.result == 2:
-        hint = "the PACS is busy for now: try again later"
+    elif answer.result == TRANSIENT:
+        return PacsBusyError(message, ref=node, hint="the PACS is busy for now: try again later")
     return PacsRefusedError(message, ref=node, hint=hint)
 
 

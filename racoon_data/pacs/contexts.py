@@ -64,6 +64,15 @@ _BY_MODALITY = {
 COMMON_CLASSES = tuple(dict.fromkeys(uid for uids in _BY_MODALITY.values() for uid in uids))
 
 
+STANDARD_ROOT = "1.2.840.10008."
+CLASSES_PER_GET = (LIMIT - 1) // len(SYNTAXES)
+
+
+def is_private(sop_class: str) -> bool:
+    """Tell whether a SOP class is none of the standard's."""
+    return not sop_class.startswith(STANDARD_ROOT)
+
+
 def classes_for(sop_classes: Iterable[str], modalities: Iterable[str]) -> tuple[str, ...]:
     """Choose the storage classes to offer for a study.
 
@@ -82,23 +91,17 @@ def classes_for(sop_classes: Iterable[str], modalities: Iterable[str]) -> tuple[
 def retrieve_contexts(model: str, sop_classes: Sequence[str]) -> list[PresentationContext]:
     """Offer each class with each encoding in a context of its own, so that the peer need not convert.
 
-    With many classes the encodings of a class share contexts (compressed, uncompressed), and then one.
-
     Args:
         model: The C-GET model.
-        sop_classes: Storage classes wanted, at most 127 are offered.
+        sop_classes: Storage classes wanted, ``CLASSES_PER_GET`` at most: more need several associations.
     """
-    room = LIMIT - 1
-    for groups in (tuple((syntax,) for syntax in SYNTAXES), (UNCOMPRESSED, COMPRESSED), (SYNTAXES,)):
-        if len(sop_classes) * len(groups) <= room:
-            break
-    offered = [build_context(uid, list(group)) for uid in sop_classes[:room] for group in groups]
+    offered = [build_context(uid, syntax) for uid in sop_classes[:CLASSES_PER_GET] for syntax in SYNTAXES]
     return [build_context(model), *offered]
 
 
 def storage_roles(sop_classes: Sequence[str]) -> list[SCP_SCU_RoleSelectionNegotiation]:
     """Ask to be the receiver of these classes: C-GET sends on the association it was asked on."""
-    return [build_role(uid, scp_role=True) for uid in sop_classes[: LIMIT - 1]]
+    return [build_role(uid, scp_role=True) for uid in sop_classes[:CLASSES_PER_GET]]
 
 
 def push_batches(kinds: Iterable[tuple[str, str]]) -> list[list[PresentationContext]]:

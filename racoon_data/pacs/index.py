@@ -64,7 +64,8 @@ class Index:
             db.executescript(f"BEGIN; {catalog.SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._database, timeout=30.0, isolation_level=None)
+        # A query that is left half-way is closed by whichever thread lets go of it.
+        db = sqlite3.connect(self._database, timeout=30.0, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA synchronous = NORMAL")
         return db
 

@@ -41,12 +41,3 @@ def _outgoing(association: Association, item: Stored) -> Path | Dataset:
     if item.transfer_syntax in syntaxes or not syntaxes or UID(item.transfer_syntax).is_compressed:
         return item.path
     return dcmread(item.path)
-
-
-def with_other_uid(item: Stored, scratch: Path) -> Stored:
-    """Copy an instance so that its data set carries another SOPInstanceUID than it is sent under: a fault."""
-    dataset = dcmread(item.path)
-    dataset.SOPInstanceUID = f"{item.ref.sop_uid[:60]}.9"
-    path = scratch / "wrong-uid.dcm"
-    dataset.save_as(path, enforce_file_format=False)
-    return Stored(item.ref, item.sop_class_uid, item.transfer_syntax, path)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_file_meta_info
-from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import BaseTag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
@@ -22,7 +21,8 @@ from racoon_data.refs import FileRef, InstanceRef
 
 # Derived once from a random UUID (PS3.5 B.2): names the files racoon writes.
 IMPLEMENTATION_UID = UID("2.25.43634698749562933447769990664470219997")
-_IMPLEMENTATION_NAME = f"RACOON_{__version__}".replace(".", "_")[:16]
+IMPLEMENTATION_NAME = f"RACOON_{__version__}".replace(".", "_")[:16]
+_PREAMBLE = b"\0" * 128 + b"DICM" + b"\2\0\0\0UL\4\0"
 _LAST_IDENTITY_TAG = 0x0020000E
 _UNPARSABLE = (
     struct.error,
@@ -85,18 +85,24 @@ def _identity(head: Dataset) -> Identity:
 
 
 def file_head(sop_class_uid: str, sop_uid: str, transfer_syntax: str) -> bytes:
-    """Write preamble and file meta information for a data set, the same bytes each time."""
-    meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\0\1"
-    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
-    meta.MediaStorageSOPInstanceUID = UID(sop_uid)
-    meta.TransferSyntaxUID = UID(transfer_syntax)
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
-    meta.ImplementationVersionName = _IMPLEMENTATION_NAME
-    stream = BytesIO()
-    stream.write(b"\0" * 128 + b"DICM")
-    write_file_meta_info(stream, meta, enforce_standard=True)
-    return stream.getvalue()
+    """Write preamble and file meta information for a data set (PS3.10 7.1), the same bytes each time."""
+    body = b"".join(
+        (
+            b"\2\0\1\0OB\0\0\2\0\0\0\0\1",
+            _meta(0x0002, b"UI", sop_class_uid),
+            _meta(0x0003, b"UI", sop_uid),
+            _meta(0x0010, b"UI", transfer_syntax),
+            _meta(0x0012, b"UI", IMPLEMENTATION_UID),
+            _meta(0x0013, b"SH", IMPLEMENTATION_NAME),
+        )
+    )
+    return _PREAMBLE + struct.pack("<I", len(body)) + body
+
+
+def _meta(element: int, vr: bytes, text: str) -> bytes:
+    raw = text.encode("ascii", "replace")[:0xFFFE]
+    raw += (b"\0" if vr == b"UI" else b" ") * (len(raw) % 2)
+    return struct.pack("<HH2sH", 2, element, vr, len(raw)) + raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +137,22 @@ def read_file_head(path: Path) -> FileHead:
     return head
 
 
+def data_set_at(path: Path) -> int:
+    """Give the position of the encoded data set behind the file meta information.
+
+    Raises:
+        NotDicomError: The file is not DICOM, or its meta information has no length.
+    """
+    with path.open("rb") as stream:
+        stream.seek(132)
+        element = stream.read(12)
+    if len(element) == 12 and element[:4] == b"\2\0\0\0":
+        return 144 + int(struct.unpack("<I", element[8:12])[0])
+    raise NotDicomError("the file meta information has no group length", ref=FileRef(path.name))
+
+
 def dataset_bytes(path: Path) -> bytes:
     """Read the encoded data set behind the file meta information."""
     with path.open("rb") as stream:
-        stream.seek(132)
-        length = _group_length(stream.read(12))
-        stream.seek(144 + length)
+        stream.seek(data_set_at(path))
         return stream.read()
-
-
-def _group_length(element: bytes) -> int:
-    if len(element) == 12 and element[:4] == b"\2\0\0\0":
-        return int(struct.unpack("<I", element[8:12])[0])
-    raise NotDicomError("the file meta information has no group length")

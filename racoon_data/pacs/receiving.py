@@ -1,58 +1,196 @@
-"""What arrives during a retrieval: checked, written whole, noted in the ledger, answered."""
+"""What arrives: admitted by rule, landed whole, answered, and noted in the ledger once it is safe on disk."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
-
-from racoon_data.errors import RacoonError, StorageError, UnreadableError
-from racoon_data.files.atomic import sha256_of, write_bytes
-from racoon_data.pacs.part10 import dataset_bytes, file_head, identity_of, read_file_head
-from racoon_data.pacs.statuses import CANNOT_UNDERSTAND, DOES_NOT_MATCH, NOT_AUTHORISED, OUT_OF_RESOURCES, SUCCESS
+from racoon_data.errors import RacoonError, StorageError
+from racoon_data.files.atomic import make_folder, sha256_of
+from racoon_data.pacs import commands
+from racoon_data.pacs.channel import Accepted, Channel
+from racoon_data.pacs.commands import Command
+from racoon_data.pacs.durable import make_durable
+from racoon_data.pacs.heads import file_is_whole
+from racoon_data.pacs.landing import Announced, Landed, Landing, Refusal
+from racoon_data.pacs.part10 import Identity, dataset_bytes, identity_of, read_file_head
+from racoon_data.pacs.statuses import DOES_NOT_MATCH, NOT_AUTHORISED, OUT_OF_RESOURCES, SUCCESS
 from racoon_data.pacs.uids import instance_path
 from racoon_data.refs import InstanceRef
 from racoon_data.site.ledger import InstanceState, Ledger
 
-GET_MODEL = StudyRootQueryRetrieveInformationModelGet
-GET_MESSAGE_ID = 1
 logger = logging.getLogger(__name__)
+
+_JOURNAL_EVERY = 2000
+_JOURNAL_BYTES = 1 << 30
+_JOURNAL_S = 10.0
+
+
+class Rule(Protocol):
+    """Decides which instances are taken."""
+
+    def before(self, announced: Announced) -> Refusal | None:
+        """Judge by the command alone, before a byte of the data set is looked at."""
+
+    def admit(self, announced: Announced, identity: Identity) -> InstanceRef | Refusal:
+        """Judge by what the data set says it is."""
+
+
+def is_as_announced(announced: Announced, identity: Identity) -> bool:
+    """Tell whether a data set carries the class and instance it was sent under."""
+    return (identity.sop_class_uid, identity.ref.sop_uid) == (announced.sop_class_uid, announced.sop_uid)
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """One C-STORE request.
+class StudyRule:
+    """Takes what was asked for: the listed instances of one study, or all of it where the peer could not list them.
 
     Attributes:
-        sop_class_uid: The command's SOP class.
-        sop_uid: The command's SOP instance.
-        transfer_syntax: How the data set is encoded.
-        encoded: The data set, as sent.
+        study_uid: The study.
+        wanted: References by SOPInstanceUID; empty where every instance of the study is taken.
     """
 
-    sop_class_uid: str
-    sop_uid: str
-    transfer_syntax: str
-    encoded: bytes
+    study_uid: str
+    wanted: Mapping[str, InstanceRef]
+
+    def before(self, announced: Announced) -> Refusal | None:
+        """Refuse what is not on the list."""
+        if self.wanted and announced.sop_uid not in self.wanted:
+            return Refusal(NOT_AUTHORISED, "it was not asked for")
+        return None
+
+    def admit(self, announced: Announced, identity: Identity) -> InstanceRef | Refusal:
+        """Refuse what is another object, or of another study, than it was sent as."""
+        ref = self.wanted.get(announced.sop_uid, identity.ref)
+        if not is_as_announced(announced, identity) or identity.ref != ref:
+            return Refusal(DOES_NOT_MATCH, "the data set carries other UIDs than it was sent under")
+        if ref.study_uid != self.study_uid:
+            return Refusal(NOT_AUTHORISED, "it does not belong to the study that was asked for")
+        return ref
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What became of one C-STORE request.
+
+    Attributes:
+        announced: What was sent.
+        end: The file, or why there is none.
+        sender: AE title of the sender.
+    """
+
+    announced: Announced
+    end: Landed | Refusal
+    sender: str = ""
+
+
+class Intake:
+    """Answers C-STORE requests: one rule, one spool; each end is handed to the owner, who journals it.
+
+    Attributes:
+        error: The storage error after which everything is answered "out of resources".
+    """
+
+    def __init__(self, spool: Path, rule: Rule, *, on_end: Callable[[End], None]) -> None:
+        """Prepare to receive.
+
+        Args:
+            spool: Folder for files.
+            rule: What is taken.
+            on_end: Called after each request was answered.
+        """
+        self._spool = str(spool)
+        self._rule = rule
+        self._on_end = on_end
+        self.error: StorageError | None = None
+
+    def store(self, channel: Channel, context: Accepted, command: Command) -> None:
+        """Take one instance from a channel and answer it."""
+        sop_class, sop_uid = command.text(commands.AFFECTED_CLASS), command.text(commands.AFFECTED_UID)
+        announced = Announced(sop_class, sop_uid, context.transfer_syntax)
+        landing = Landing(announced, spool=self._spool, admit=self._rule.admit)
+        if self.error is not None:
+            landing.refusal = Refusal(OUT_OF_RESOURCES, self.error.message, InstanceState.FAILED)
+        else:
+            landing.refusal = self._rule.before(announced)
+        try:
+            if command.has_data_set:
+                channel.read_data(context, landing.write)
+            end = landing.finish()
+        finally:
+            landing.abandon()
+        self.error = self.error or landing.error
+        channel.send(
+            context,
+            {
+                commands.AFFECTED_CLASS: sop_class,
+                commands.FIELD: commands.C_STORE | commands.RESPONSE,
+                commands.ANSWERED_ID: command.number(commands.MESSAGE_ID),
+                commands.DATA_SET: commands.NO_DATA_SET,
+                commands.STATUS: end.status if isinstance(end, Refusal) else SUCCESS,
+                commands.AFFECTED_UID: sop_uid,
+            },
+        )
+        channel.link.note_progress()
+        self._on_end(End(announced, end, channel.peer_title))
+        if channel.pace is not None:
+            channel.pace.step()
+
+
+class Journal:
+    """Notes ends in the ledger: in batches, and only after what they stand for is safe on disk."""
+
+    def __init__(self, ledger: Ledger, spool: Path) -> None:
+        """Begin an empty batch.
+
+        Args:
+            ledger: Where each end is noted.
+            spool: The folder whose file system is made durable first.
+        """
+        self._ledger = ledger
+        self._spool = spool
+        self._landed: list[Landed] = []
+        self._failed: list[tuple[InstanceRef, Refusal]] = []
+        self._bytes = 0
+        self._since = time.monotonic()
+
+    def landed(self, landed: Landed) -> None:
+        """Note a file; the batch is closed where it grew large or old."""
+        self._landed.append(landed)
+        self._bytes += landed.size
+        is_large = len(self._landed) >= _JOURNAL_EVERY or self._bytes >= _JOURNAL_BYTES
+        if is_large or time.monotonic() - self._since >= _JOURNAL_S:
+            self.flush()
+
+    def refused(self, ref: InstanceRef, refusal: Refusal) -> None:
+        """Note why an instance is not there."""
+        self._failed.append((ref, refusal))
+
+    def flush(self) -> None:
+        """Close the batch: durability first, then the ledger.
+
+        Raises:
+            DiskFullError: The disk is full.
+        """
+        landed, failed = self._landed, self._failed
+        self._landed, self._failed, self._bytes, self._since = [], [], 0, time.monotonic()
+        if landed:
+            make_durable(self._spool)
+            self._ledger.arrived_many((one.ref, one.path, one.size, one.sha256) for one in landed if not one.aside)
+        for one in landed:
+            if one.aside:
+                reason = f"other bytes than the file already there; they lie in {Path(one.aside).parent.name}"
+                self._ledger.failed(one.ref, InstanceState.CONFLICTING, reason)
+        for ref, refusal in failed:
+            self._ledger.failed(ref, refusal.state, refusal.reason)
 
 
 class Receiver:
-    """Takes the instances of one study into the spool.
-
-    An instance that was not asked for, or whose data set is not what the command says, is refused.
-    The same bytes again are fine; other bytes under a UID that is already there leave the first file
-    untouched and mark the instance as conflicting.
-
-    Attributes:
-        error: The storage error that ended the retrieval, if one did.
-        heard_at: When the peer was last heard (monotonic seconds).
-    """
+    """Receives one study: the intake, its journal, and the listener who hears of each new file."""
 
     def __init__(
         self,
@@ -61,100 +199,37 @@ class Receiver:
         *,
         spool: Path,
         ledger: Ledger,
-        on_arrival: Callable[[InstanceRef], None],
+        on_arrival: Callable[[Landed], None],
     ) -> None:
         """Prepare to receive.
 
         Args:
             study_uid: The study that was asked for.
-            wanted: References by SOPInstanceUID; empty where the PACS could not list them, then
-                every instance of the study is taken.
+            wanted: References by SOPInstanceUID; empty where the PACS could not list them.
             spool: Folder for files.
             ledger: Where each end is noted.
-            on_arrival: Called after each instance that was written.
+            on_arrival: Called after each new file, between two instances; what it raises ends the retrieval.
         """
-        self._study_uid = study_uid
+        make_folder(spool)
         self._wanted = wanted
-        self._spool = spool
-        self._ledger = ledger
         self._on_arrival = on_arrival
-        self.error: StorageError | None = None
-        self.heard_at = time.monotonic()
+        self.journal = Journal(ledger, spool)
+        self.rule = StudyRule(study_uid, wanted)
+        self.spool = spool
+        self.arrivals = 0
 
-    def on_store(self, event: Any) -> int:
-        """Answer a C-STORE request of pynetdicom with a status.
-
-        When the disk is full the peer is asked to stop (C-CANCEL); whatever it sends nonetheless is
-        answered "out of resources" without another write.
-        """
-        request = event.request
-        arrival = Arrival(
-            str(request.AffectedSOPClassUID),
-            str(request.AffectedSOPInstanceUID),
-            str(event.context.transfer_syntax),
-            event.encoded_dataset(include_meta=False),
-        )
-        was_well = self.error is None
-        status = self.take(arrival)
-        if was_well and self.error is not None:
-            event.assoc.send_c_cancel(GET_MESSAGE_ID, query_model=GET_MODEL)
-        return status
-
-    def take(self, arrival: Arrival) -> int:
-        """Check, write and note one instance.
-
-        Returns:
-            The C-STORE status for the sender. A full disk is also kept in ``error``.
-        """
-        self.heard_at = time.monotonic()
-        if self.error is not None:
-            return OUT_OF_RESOURCES
-        try:
-            return self._take(arrival)
-        except StorageError as error:
-            self.error = error
-            return OUT_OF_RESOURCES
-        except Exception as error:  # noqa: BLE001 - the border to the peer: whatever it sent, it gets a status
-            logger.error("unexpected %s while receiving", type(error).__name__)
-            self._refuse(arrival.sop_uid, f"unexpected {type(error).__name__}", InstanceState.FAILED)
-            return CANNOT_UNDERSTAND
-
-    def _take(self, arrival: Arrival) -> int:
-        if self._wanted and arrival.sop_uid not in self._wanted:
-            logger.warning("refused instance %s: it was not asked for", arrival.sop_uid[:64])
-            return NOT_AUTHORISED
-        try:
-            identity = identity_of(arrival.encoded, arrival.transfer_syntax)
-        except UnreadableError as error:
-            self._refuse(arrival.sop_uid, error.message, InstanceState.FAILED)
-            return CANNOT_UNDERSTAND
-        ref = self._wanted.get(arrival.sop_uid, identity.ref)
-        if (identity.ref, identity.sop_class_uid) != (ref, arrival.sop_class_uid) or ref.sop_uid != arrival.sop_uid:
-            self._refuse(arrival.sop_uid, "the data set carries other UIDs than it was sent under")
-            return DOES_NOT_MATCH
-        if ref.study_uid != self._study_uid:
-            self._refuse(arrival.sop_uid, "it does not belong to the study that was asked for")
-            return NOT_AUTHORISED
-        return self._keep(ref, file_head(arrival.sop_class_uid, ref.sop_uid, arrival.transfer_syntax), arrival.encoded)
-
-    def _keep(self, ref: InstanceRef, head: bytes, encoded: bytes) -> int:
-        path = instance_path(self._spool, ref)
-        digest = hashlib.sha256(head)
-        digest.update(encoded)
-        sha256 = digest.hexdigest()
-        if path.exists() and sha256_of(path) != sha256:
-            self._refuse(ref.sop_uid, "other bytes than the file already there", InstanceState.CONFLICTING)
-            return SUCCESS
-        if not path.exists():
-            write_bytes(path, head + encoded)
-        self._ledger.arrived(ref, path, len(head) + len(encoded), sha256)
-        self._on_arrival(ref)
-        return SUCCESS
-
-    def _refuse(self, sop_uid: str, reason: str, state: InstanceState = InstanceState.REFUSED) -> None:
+    def note(self, one: End) -> None:
+        """Note what became of one request."""
+        if isinstance(one.end, Landed):
+            self.arrivals += 1
+            self.journal.landed(one.end)
+            if one.end.is_new:
+                self._on_arrival(one.end)
+            return
+        sop_uid = one.announced.sop_uid
         if sop_uid in self._wanted:
-            self._ledger.failed(self._wanted[sop_uid], state, reason)
-        logger.warning("instance %s %s: %s", sop_uid[:64], state, reason)
+            self.journal.refused(self._wanted[sop_uid], one.end)
+        logger.warning("instance %s %s: %s", sop_uid[:64], one.end.state, one.end.reason)
 
 
 def adopt(spool: Path, ledger: Ledger, refs: tuple[InstanceRef, ...]) -> None:
@@ -183,6 +258,6 @@ def adopt(spool: Path, ledger: Ledger, refs: tuple[InstanceRef, ...]) -> None:
 def _is_instance(path: Path, ref: InstanceRef) -> bool:
     try:
         head = read_file_head(path)
-        return identity_of(dataset_bytes(path), head.transfer_syntax).ref == ref
+        return identity_of(dataset_bytes(path), head.transfer_syntax).ref == ref and file_is_whole(path)
     except RacoonError:
         return False

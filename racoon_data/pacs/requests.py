@@ -13,6 +13,8 @@ from racoon_data.pacs.attributes import text_of
 from racoon_data.pacs.catalog import LEVELS
 from racoon_data.pacs.matching import vr_of
 
+# P-DATA-TF with a length of 2**32 - 1, then the start of a first item.
+_GIANT_PDU = b"\4\0\xff\xff\xff\xff" + b"\xff\xff\xff\xfb\1\2" + bytes(64)
 STUDY_ROOT = "1.2.840.10008.5.1.4.1.2.2."
 
 
@@ -33,8 +35,15 @@ def request_of(identifier: Dataset, model: str) -> tuple[str, dict[str, str]] | 
     return level, {name: text_of(identifier, name) for name in keywords if name and vr_of(name) != "SQ"}
 
 
-def cut(association: Any) -> None:
-    """End a connection as a crash does: no abort, no release."""
+def break_off(association: Any, *, claim_giant: bool = False) -> None:
+    """End a connection as a crash does: no abort, no release.
+
+    Args:
+        association: Whose connection.
+        claim_giant: First send the head of a data PDU that claims 4 GiB.
+    """
     with suppress(OSError, AttributeError):
+        if claim_giant:
+            association.dul.socket.socket.sendall(_GIANT_PDU)
         association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
     association.kill()

@@ -2,55 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Sequence
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-from pynetdicom import evt
-from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
-
-from racoon_data.errors import PacsError, PacsRefusedError, about
+from racoon_data.errors import about
 from racoon_data.events import Event, OnEvent, ignore
-from racoon_data.pacs.associations import associated, lost
-from racoon_data.pacs.attributes import flat_dataset, text_of
-from racoon_data.pacs.contexts import classes_for, retrieve_contexts, storage_roles
-from racoon_data.pacs.find import answers, query_dataset
+from racoon_data.pacs.expecting import Expectation, expectation, verdict_of
+from racoon_data.pacs.getting import get
+from racoon_data.pacs.kindness import backoff_s
+from racoon_data.pacs.landing import Landed
 from racoon_data.pacs.peer import PacsNode
-from racoon_data.pacs.receiving import GET_MESSAGE_ID, GET_MODEL, Receiver, adopt
-from racoon_data.pacs.statuses import IS_PENDING, SUCCESS
-from racoon_data.refs import InstanceRef, Query, StudyRef
-from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
+from racoon_data.pacs.receiving import Receiver, adopt
+from racoon_data.refs import InstanceRef, StudyRef
+from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict
 
-logger = logging.getLogger(__name__)
-
-_FIND = StudyRootQueryRetrieveInformationModelFind
-_UIDS_PER_REQUEST = 100
 _DUE = frozenset({InstanceState.WANTED, InstanceState.FAILED})
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What a PACS says a study holds.
-
-    Attributes:
-        node: Name of the PACS.
-        ref: The study.
-        instances: Every instance it lists, in order.
-        sop_classes: Their SOP classes, as far as it tells.
-        modalities: The modalities of the series.
-    """
-
-    node: str
-    ref: StudyRef
-    instances: tuple[InstanceRef, ...]
-    sop_classes: tuple[str, ...]
-    modalities: tuple[str, ...]
 
 
 def retrieve(
@@ -92,36 +59,6 @@ def retrieve(
     return tuple(verdicts)
 
 
-def expectation(node: PacsNode, study: StudyRef) -> Expectation:
-    """Ask a PACS for the list of a study's instances, series by series.
-
-    Raises:
-        PacsError: The query failed, see :func:`racoon_data.pacs.find.find`; or the study's UID is empty, a
-            wildcard or a list, which would ask for other studies too.
-    """
-    if not study.study_uid or any(letter in study.study_uid for letter in "*?\\"):
-        hint = "report the answer to the PACS's vendor"
-        raise PacsError("a study without a StudyInstanceUID of its own cannot be retrieved", ref=node, hint=hint)
-    with associated(node, [build_context(_FIND)]) as association:
-        series = [
-            (text_of(answer, "SeriesInstanceUID"), text_of(answer, "Modality"))
-            for answer in _ask(node, association, "SERIES", StudyInstanceUID=study.study_uid)
-        ]
-        refs: dict[InstanceRef, str] = {}
-        for uid in sorted({uid for uid, _ in series if uid}):
-            keys = {"StudyInstanceUID": study.study_uid, "SeriesInstanceUID": uid}
-            for answer in _ask(node, association, "IMAGE", **keys):
-                sop_uid = text_of(answer, "SOPInstanceUID")
-                if sop_uid:
-                    refs[InstanceRef(study.study_uid, uid, sop_uid)] = text_of(answer, "SOPClassUID")
-    classes = tuple(sorted(set(refs.values())))
-    return Expectation(node.name, study, tuple(sorted(refs)), classes, tuple(sorted({word for _, word in series})))
-
-
-def _ask(node: PacsNode, association: Association, level: str, **keys: str) -> Iterator[Dataset]:
-    return answers(node, association, query_dataset(Query(level, keys)), _FIND)
-
-
 def _retrieve_study(
     node: PacsNode, study: StudyRef, spool: Path, ledger: Ledger, on_event: OnEvent, attempts: int
 ) -> StudyVerdict:
@@ -130,25 +67,28 @@ def _retrieve_study(
     if expected.instances:
         ledger.withdraw(node.name, study.study_uid, listed=expected.instances)
     adopt(spool, ledger, expected.instances)
-    ledger.set_verdict(_verdict(ledger, expected))  # a kill from here on leaves no stale "complete"
+    ledger.set_verdict(verdict_of(ledger, expected))  # a kill from here on leaves no stale "complete"
     wanted = {ref.sop_uid: ref for ref in expected.instances}
     done = len(wanted) - len(_missing(ledger, expected))
+    size = 0
 
-    def on_arrival(ref: InstanceRef) -> None:
-        nonlocal done
+    def on_arrival(landed: Landed) -> None:
+        nonlocal done, size
         done += 1
-        on_event(Event("receive", str(ref), done, max(len(wanted), done)))
+        size += landed.size
+        on_event(Event("receive", str(landed.ref), done, max(len(wanted), done), size))
 
     receiver = Receiver(study.study_uid, wanted, spool=spool, ledger=ledger, on_arrival=on_arrival)
-    for _ in range(attempts):
-        missing = _missing(ledger, expected)
-        if wanted and not missing:
+    for attempt in range(attempts):
+        if wanted and not _missing(ledger, expected):
             break
-        reason = _get(node, expected, missing, receiver)
+        if attempt:
+            time.sleep(backoff_s(node.manners, attempt))
+        reason = get(node, expected, lambda: _missing(ledger, expected), receiver)
         _note_absent(ledger, _missing(ledger, expected), reason)
         if not wanted:
             break
-    return _verdict(ledger, expected)
+    return verdict_of(ledger, expected)
 
 
 def _missing(ledger: Ledger, expected: Expectation) -> tuple[InstanceRef, ...]:
@@ -162,73 +102,3 @@ def _note_absent(ledger: Ledger, refs: Sequence[InstanceRef], reason: str) -> No
     for ref in refs:
         if ref in wanted:
             ledger.failed(ref, InstanceState.FAILED, reason)
-
-
-def _verdict(ledger: Ledger, expected: Expectation) -> StudyVerdict:
-    """Measure a study against what this PACS lists and what another one listed and still owes."""
-    rows = ledger.instances(expected.ref.study_uid)
-    here = {row.ref for row in rows if row.state is InstanceState.ARRIVED}
-    if not expected.instances:
-        return StudyVerdict(expected.ref, Verdict.UNKNOWN_EXPECTED if here else Verdict.EMPTY, 0, len(here))
-    due = {row.ref for row in rows if row.state not in (InstanceState.ARRIVED, InstanceState.WITHDRAWN)}
-    owed_elsewhere = {row.ref for row in rows if row.node not in ("", expected.node)} & due
-    count = len(owed_elsewhere.union(expected.instances))
-    arrived = len(here.intersection(expected.instances))
-    verdict = Verdict.COMPLETE if arrived == count else Verdict.PARTIAL if arrived else Verdict.EMPTY
-    return StudyVerdict(expected.ref, verdict, count, arrived)
-
-
-def _get(node: PacsNode, expected: Expectation, missing: Sequence[InstanceRef], receiver: Receiver) -> str:
-    """Fetch on one association and say why what is still missing did not come.
-
-    A lost connection ends the attempt, a full disk ends the retrieval.
-    """
-    classes = classes_for(expected.sop_classes, expected.modalities)
-    contexts, roles = retrieve_contexts(GET_MODEL, classes), storage_roles(classes)
-    handlers = [(evt.EVT_C_STORE, receiver.on_store)]
-    reason = "the PACS did not send it"
-    with associated(node, contexts, roles=roles, handlers=handlers) as association:
-        if not any(context.abstract_syntax == GET_MODEL for context in association.accepted_contexts):
-            hint = "the PACS allows only C-MOVE, or our AE title has no retrieve rights"
-            raise PacsRefusedError("the peer offers no retrieval by C-GET", ref=node, hint=hint)
-        try:
-            for identifier in _requests(expected, missing):
-                reason = _get_one(node, association, identifier, receiver) or reason
-        except PacsError as error:
-            logger.warning("retrieval of %s was cut short: %s", expected.ref, error.message)
-            reason = error.message
-        if receiver.error is not None:
-            raise receiver.error
-    return reason
-
-
-def _requests(expected: Expectation, missing: Sequence[InstanceRef]) -> Iterator[Dataset]:
-    """Ask for the whole study while nothing of it is here, else for the missing instances by name."""
-    study_uid = expected.ref.study_uid
-    if len(missing) == len(expected.instances):
-        yield flat_dataset({"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": study_uid})
-        return
-    for series_uid, refs in groupby(missing, key=lambda ref: ref.series_uid):
-        uids = [ref.sop_uid for ref in refs]
-        for start in range(0, len(uids), _UIDS_PER_REQUEST):
-            yield flat_dataset(
-                {
-                    "QueryRetrieveLevel": "IMAGE",
-                    "StudyInstanceUID": study_uid,
-                    "SeriesInstanceUID": series_uid,
-                    "SOPInstanceUID": "\\".join(uids[start : start + _UIDS_PER_REQUEST]),
-                }
-            )
-
-
-def _get_one(node: PacsNode, association: Association, identifier: Dataset, receiver: Receiver) -> str:
-    """Send one C-GET and wait for its end; give the status as a reason where it is no success."""
-    receiver.heard_at = time.monotonic()
-    for status, _ in association.send_c_get(identifier, GET_MODEL, msg_id=GET_MESSAGE_ID):
-        code = status.get("Status")
-        if code is None:
-            raise lost(node, association, "C-GET", time.monotonic() - receiver.heard_at)
-        receiver.heard_at = time.monotonic()
-        if code not in IS_PENDING and code != SUCCESS:
-            return f"the PACS ended the retrieval with status 0x{code:04X}"
-    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ from racoon_data.pacs.peer import PacsNode
 from racoon_data.pacs.serve_transfer import request_handler
 
 _END_S = 2.0
+_PAUSE_S = 1.0
 INDEX_NAME = ".racoon-index.sqlite"
 Address = tuple[str, int]
 
@@ -71,10 +73,11 @@ class EmbeddedPacs:
         self.destinations: dict[str, Address] = dict(destinations or {})
         self.stopping = threading.Event()
         self.store_lock = threading.Lock()
+        self.transfers: set[Any] = set()
         self._scratch = tempfile.TemporaryDirectory(prefix="racoon-pacs-", ignore_cleanup_errors=True)
         self.index = Index(folder, self._database())
         self._server: Any = None
-        self._entity = _entity(ae_title)
+        self._entity = _entity(ae_title, faults)
 
     @property
     def scratch(self) -> Path:
@@ -137,6 +140,7 @@ class EmbeddedPacs:
         if self._server is not None:
             self._server.shutdown()
             self._thread.join(_END_S)
+            self._let_transfers_end()
             for association in self._entity.active_associations:
                 association.abort()
                 association.dimse.msg_queue.put((None, None))  # wakes a transfer that waits for an answer
@@ -144,6 +148,12 @@ class EmbeddedPacs:
             self._server = None
         with suppress(OSError):
             self._scratch.cleanup()
+
+    def _let_transfers_end(self) -> None:
+        """Let transfers stop between two instances: pynetdicom does not bear an abort beside a send."""
+        until = time.monotonic() + _PAUSE_S
+        while self.transfers and time.monotonic() < until:
+            time.sleep(0.01)
 
     def __enter__(self) -> Self:
         self.start()
@@ -153,14 +163,14 @@ class EmbeddedPacs:
         self.stop()
 
 
-def _entity(ae_title: str) -> AE:
+def _entity(ae_title: str, faults: FaultPlan) -> AE:
     entity = AE(ae_title=ae_title)
     entity.require_called_aet = True
     entity.maximum_pdu_size = MAX_PDU
     entity.maximum_associations = 32
     entity.network_timeout = 120
     entity.add_supported_context(Verification)
-    for model in (*FIND_MODELS, *GET_MODELS, *MOVE_MODELS):
+    for model in (*FIND_MODELS, *(() if faults.no_get else GET_MODELS), *MOVE_MODELS):
         entity.add_supported_context(model)
     for sop_class in STORAGE_CLASSES:
         entity.add_supported_context(sop_class, list(SYNTAXES), scu_role=True, scp_role=True)

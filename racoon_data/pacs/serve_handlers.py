@@ -9,15 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydicom.charset import convert_encodings
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom import evt
 
 from racoon_data.errors import DicomError, DiskFullError
 from racoon_data.files.atomic import write_bytes
-from racoon_data.pacs.attributes import flat_dataset
+from racoon_data.pacs.attributes import flat_dataset, put
 from racoon_data.pacs.catalog import known_at
 from racoon_data.pacs.part10 import dataset_bytes, file_head, identity_of
-from racoon_data.pacs.requests import cut, request_of
+from racoon_data.pacs.requests import break_off, request_of
+from racoon_data.pacs.serve_faults import answers
 from racoon_data.pacs.statuses import (
     CANCELLED,
     CANNOT_UNDERSTAND,
@@ -58,34 +61,36 @@ def _on_requested(pacs: EmbeddedPacs, event: Any) -> None:
 def _on_find(pacs: EmbeddedPacs, event: Any) -> Iterator[Answer]:
     plan = pacs.faults
     if plan.close_queries:
-        cut(event.assoc)
+        break_off(event.assoc)
         return
     request = request_of(event.identifier, str(event.request.AffectedSOPClassUID))
     if request is None:
         yield DOES_NOT_MATCH, None
         return
     level, keys = request
-    for done, row in enumerate(pacs.index.find(level, keys)):
-        if event.is_cancelled:
+    for row in answers(pacs, level, keys):
+        if event.is_cancelled and not plan.ignore_cancel:
             yield CANCELLED, None
             return
-        if plan.cap_answers is not None and done >= plan.cap_answers:
+        if row is None:
             yield OUT_OF_RESOURCES, None
             return
-        if plan.silent_cap is not None and done >= plan.silent_cap:
-            return
-        yield PENDING, _answer(pacs, level, keys, row)
+        yield PENDING, _answer(pacs, (level, keys, row), UID(event.context.transfer_syntax))
 
 
-def _answer(pacs: EmbeddedPacs, level: str, keys: dict[str, str], row: dict[str, str]) -> Dataset:
+def _answer(pacs: EmbeddedPacs, found: tuple[str, dict[str, str], dict[str, str]], syntax: UID) -> Dataset:
+    level, keys, row = found
     known = known_at(level)
     values = {keyword: row.get(keyword, "") if keyword in known else "" for keyword in (*keys, *row)}
-    for keyword in values:
-        if keyword.endswith("RelatedInstances") and pacs.faults.lie_about_counts:
-            values[keyword] = str(int(values[keyword] or 0) + pacs.faults.lie_about_counts)
     values |= {"QueryRetrieveLevel": level, "RetrieveAETitle": pacs.ae_title}
     values.pop("SpecificCharacterSet", None)
-    return flat_dataset(values)
+    answer = flat_dataset(values)
+    if pacs.faults.character_set:
+        put(answer, "SpecificCharacterSet", pacs.faults.character_set)
+    # The values' bytes are final: pydicom is not to encode them for the character set that is claimed.
+    claimed = convert_encodings(pacs.faults.character_set or "ISO_IR 192")
+    answer.set_original_encoding(syntax.is_implicit_VR, syntax.is_little_endian, claimed)
+    return answer
 
 
 def _on_store(pacs: EmbeddedPacs, event: Any) -> int:

@@ -22,8 +22,9 @@ from racoon_data.pacs.catalog import UNIQUE_KEY
 from racoon_data.pacs.checkpoint import Checkpoint
 from racoon_data.pacs.contexts import LIMIT
 from racoon_data.pacs.index import Stored
-from racoon_data.pacs.outgoing import send_stored, with_other_uid
-from racoon_data.pacs.requests import cut, request_of
+from racoon_data.pacs.outgoing import send_stored
+from racoon_data.pacs.requests import break_off, request_of
+from racoon_data.pacs.serve_faults import Deed, chosen, deeds
 from racoon_data.pacs.statuses import (
     ALL_FAILED,
     CANCELLED,
@@ -70,11 +71,13 @@ def _serve(
         return
     association.dimse.cancel_req = {}
     association._is_paused = True
+    pacs.transfers.add(association)
     try:
         _Transfer(pacs, association, message, contexts[context_id]).run()
     finally:
         association._is_paused = False
         association.dimse.cancel_req = {}
+        pacs.transfers.discard(association)
 
 
 @dataclass
@@ -112,7 +115,7 @@ class _Transfer:
     def run(self) -> None:
         """Answer the request."""
         if self._pacs.faults.close_queries:
-            cut(self._association)
+            break_off(self._association)
             return
         syntax = self._context.transfer_syntax[0]
         identifier = decode(self._message.Identifier, syntax.is_implicit_VR, syntax.is_little_endian)
@@ -120,21 +123,12 @@ class _Transfer:
         if request is None or not request[1].get(UNIQUE_KEY[request[0]]):
             self._respond(DOES_NOT_MATCH)
             return
-        stored = self._chosen(*request)
+        stored = chosen(self._pacs, *request)
         self._counts.remaining = len(stored)
         if isinstance(self._message, C_GET):
             self._send(self._association, stored)
         else:
             self._move(stored)
-
-    def _chosen(self, level: str, keys: dict[str, str]) -> list[Stored]:
-        plan = self._pacs.faults
-        stored = list(self._pacs.index.stored(level, keys))
-        if stored and plan.unrequested:
-            studies = {item.ref.study_uid for item in stored}
-            others = [item for item in self._pacs.index.stored("STUDY", {}) if item.ref.study_uid not in studies]
-            stored = others[: plan.unrequested] + stored
-        return stored[: len(stored) - plan.drop_last] if plan.drop_last else stored
 
     def _move(self, stored: list[Stored]) -> None:
         title = str(self._message.MoveDestination or "").strip()
@@ -158,26 +152,28 @@ class _Transfer:
             receiver.release()
 
     def _send(self, receiver: Association, stored: list[Stored]) -> None:
-        plan = self._pacs.faults
         reported = time.monotonic()
-        for position, item in enumerate(stored):
-            if self._message.MessageID in self._association.dimse.cancel_req:
+        for position, (deed, item) in enumerate(deeds(self._pacs, stored)):
+            if self._is_cancelled():
                 self._respond(CANCELLED)
                 return
-            if position == plan.die_after:
-                cut(self._association)
+            if self._pacs.stopping.is_set():
                 return
-            if position == plan.hang_after:
-                self._pacs.stopping.wait(plan.hang_s)
-            sent = with_other_uid(item, self._pacs.scratch) if position == plan.wrong_uid_at else item
-            status = send_stored(receiver, sent, (self._message.MessageID + position) % 65535 + 1)
+            if deed is not Deed.SEND:
+                break_off(self._association, claim_giant=deed is Deed.GIANT)
+                return
+            status = send_stored(receiver, item, (self._message.MessageID + position) % 65535 + 1)
             if not self._association.is_established:
                 return
             self._counts.add(status, item.ref.sop_uid)
-            if self._counts.remaining and time.monotonic() - reported >= _REPORT_EVERY_S:
+            if self._counts.remaining > 0 and time.monotonic() - reported >= _REPORT_EVERY_S:
                 self._respond(PENDING)
                 reported = time.monotonic()
         self._respond(self._counts.final_status())
+
+    def _is_cancelled(self) -> bool:
+        asked = self._message.MessageID in self._association.dimse.cancel_req
+        return asked and not self._pacs.faults.ignore_cancel
 
     def _respond(self, status: int) -> None:
         response = type(self._message)()
@@ -186,8 +182,8 @@ class _Transfer:
         response.AffectedSOPClassUID = self._message.AffectedSOPClassUID
         response.Status = status
         if status in (PENDING, CANCELLED):
-            response.NumberOfRemainingSuboperations = self._counts.remaining
-        response.NumberOfCompletedSuboperations = self._counts.completed
+            response.NumberOfRemainingSuboperations = max(self._counts.remaining, 0)
+        response.NumberOfCompletedSuboperations = max(self._counts.completed + self._pacs.faults.lie_about_counts, 0)
         response.NumberOfWarningSuboperations = self._counts.warned
         response.NumberOfFailedSuboperations = len(self._counts.failed)
         if status not in (PENDING, SUCCESS):

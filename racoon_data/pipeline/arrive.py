@@ -79,9 +79,10 @@ def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event
     door = Door(
         out=plan.site.work,
         quarantine=plan.site.quarantine,
-        profile=load_profile(None),
+        profile=load_profile(plan.site.profile),
         pseudonymizer=pseudonymizer,
         audit=AuditLog(plan.site.audit),
+        vault=plan.site.vault,
     )
     sources = {path: ref for verdict in whole for ref, path in _spooled(ledger, verdict.ref)}
     workers = plan.site.settings.site.workers

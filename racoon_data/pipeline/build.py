@@ -132,7 +132,7 @@ def read_case(item: CaseItem, order: Order) -> Case:
 def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:
     """Carry what was repaired or dropped while reading into the sidecar."""
     return tuple(
-        {"step": "read", "source": one.source.sop_uid, "note": note} for one in annotations for note in one.notes
+        {"step": "read", "source": one.source.sop_uid, "note": note} for one in annotations for note in one.remarks
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from racoon_data import plugins
-from racoon_data.dataset.manifest import ManifestFacts, write_manifest
+from racoon_data.dataset.manifest import Manifest, ManifestFacts, write_manifest
 from racoon_data.pipeline.account import Account
 from racoon_data.pipeline.build import Built
 from racoon_data.pipeline.plan import Plan
@@ -14,7 +14,7 @@ from racoon_data.qc.findings import issues_across, write_issues
 from racoon_data.qc.report import write_report
 
 
-def finish_dataset(plan: Plan, root: Path, *, built: Sequence[Built], account: Account) -> None:
+def finish_dataset(plan: Plan, root: Path, *, built: Sequence[Built], account: Account) -> Manifest:
     """Write everything of a dataset that is not a case.
 
     Args:
@@ -22,6 +22,9 @@ def finish_dataset(plan: Plan, root: Path, *, built: Sequence[Built], account: A
         root: Dataset folder with its cases written.
         built: The cases.
         account: What became of everything that came in.
+
+    Returns:
+        The dataset's manifest.
     """
     facts = ManifestFacts(
         name=plan.name,
@@ -39,3 +42,4 @@ def finish_dataset(plan: Plan, root: Path, *, built: Sequence[Built], account: A
     for name in plugins.found(plugins.EXPORTERS):
         plugins.load(plugins.EXPORTERS, name)().export(root)
     write_report(root)
+    return manifest

@@ -61,7 +61,7 @@ def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
     return Plan(
         name=study.name,
         site=site,
-        node=named_node(study.query.node, site.settings.nodes),
+        node=named_node(study.query.node, site.settings, base=site.root),
         query=Query("STUDY", study.query.filters),
         rule=_rule(study),
         schema=schema,

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from racoon_data.dataset.splits import fold_of, split_patients
+from racoon_data.deid.forget import PUBLISHED
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.vault import load_key
 from racoon_data.errors import QualityError
@@ -61,7 +62,9 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
             account = Account(staging.final, (Stage("instances", fates), Stage("cases", case_ends)))
             built = [end.value for _, end in ends if end.value is not None]
             if built:
-                finish_dataset(plan, staging.root, built=built, account=account)
+                manifest = finish_dataset(plan, staging.root, built=built, account=account)
+                patients = sorted({case.patient for case in manifest.cases})
+                ledger.remember(PUBLISHED, manifest.dataset_sha256, "", {"name": plan.name, "patients": patients})
                 staging.publish()
         account.write(site.runs / f"{plan.name}.json")
     return account

@@ -11,8 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from racoon_data.errors import DiskFullError, LockedError, NewerLedgerError, StorageError
+from racoon_data.errors import NewerLedgerError, StorageError
 from racoon_data.files.atomic import make_folder
+from racoon_data.files.sqlite import sqlite_errors
 from racoon_data.refs import InstanceRef, StudyRef
 
 VERSION = 1
@@ -115,10 +116,10 @@ class Ledger:
         """
         make_folder(path.parent)
         self._folder = path.resolve().parent
-        with _storage_errors(path):
+        with sqlite_errors(path):
             self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
         try:
-            with _storage_errors(path):
+            with sqlite_errors(path):
                 self._prepare(path)
         except StorageError:
             self._db.close()
@@ -147,7 +148,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _storage_errors(self._path):
+        with sqlite_errors(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -197,13 +198,25 @@ class Ledger:
             size: Bytes of the file.
             sha256: Hash of the file, hexadecimal.
         """
-        row = (ref.study_uid, ref.series_uid, ref.sop_uid, InstanceState.ARRIVED, self._inside(path), size, sha256)
+        self.arrived_many([(ref, str(path), size, sha256)])
+
+    def arrived_many(self, files: Iterable[tuple[InstanceRef, str, int, str]]) -> None:
+        """Note that many instances lie whole on disk, in one transaction.
+
+        Args:
+            files: Reference, file, bytes and hash of each, as in :meth:`arrived`.
+        """
+        inside = _Relative(self._folder)
+        rows = [
+            (ref.study_uid, ref.series_uid, ref.sop_uid, InstanceState.ARRIVED, inside(path), size, sha256)
+            for ref, path, size, sha256 in files
+        ]
         with self._transaction() as db:
-            db.execute(
+            db.executemany(
                 "INSERT INTO instances (study_uid, series_uid, sop_uid, state, path, size, sha256, attempts)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET state = excluded.state, reason = '',"
                 " path = excluded.path, size = excluded.size, sha256 = excluded.sha256, attempts = attempts + 1",
-                row,
+                rows,
             )
 
     def failed(self, ref: InstanceRef, state: InstanceState, reason: str) -> None:
@@ -237,7 +250,7 @@ class Ledger:
         return tuple(self._instance(row) for row in rows)
 
     def _read(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
-        with _storage_errors(self._path):
+        with sqlite_errors(self._path):
             return self._db.execute(sql, values).fetchall()
 
     def _instance(self, row: tuple[Any, ...]) -> LedgerInstance:
@@ -246,9 +259,18 @@ class Ledger:
         ref = InstanceRef(study, series, sop)
         return LedgerInstance(ref, node, InstanceState(state), reason, attempts, file, size, sha256)
 
-    def _inside(self, path: Path) -> str:
-        full = path.resolve()
-        return str(full.relative_to(self._folder) if full.is_relative_to(self._folder) else full)
+    def erase(self, study: StudyRef) -> None:
+        """Forget a study altogether, so that its UIDs are not even in the file's free pages."""
+        with sqlite_errors(self._path):
+            self._db.execute("PRAGMA secure_delete = ON")
+        with self._transaction() as db:
+            for table in ("instances", "verdicts"):
+                db.execute(f"DELETE FROM {table} WHERE study_uid = ?", (study.study_uid,))
+
+    def recalled(self, step: str) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """Give key and result of everything a step finished, in order of key."""
+        rows = self._read("SELECT key, document FROM steps WHERE step = ? ORDER BY key", step)
+        return tuple((key, json.loads(text)) for key, text in rows)
 
     def set_verdict(self, verdict: StudyVerdict) -> None:
         """Note how the retrieval of a study ended; the last verdict holds."""
@@ -289,16 +311,16 @@ class Ledger:
         return document
 
 
-@contextmanager
-def _storage_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            raise DiskFullError(
-                f"the disk is full while writing {path.name}", hint="free space and run again"
-            ) from error
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise LockedError(f"{path.name} is held by another process", hint="wait until it ends") from error
-        raise StorageError(f"{path.name} cannot be used: {error}", hint="check the disk and the file") from error
+class _Relative:
+    """Makes paths relative to a folder where they lie in it; each parent is resolved once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._parents: dict[str, str] = {}
+
+    def __call__(self, path: str) -> str:
+        parent, _, name = path.rpartition("/")
+        if parent not in self._parents:
+            full = (Path(parent) if parent or not path.startswith("/") else Path("/")).resolve()
+            self._parents[parent] = str(full.relative_to(self._folder) if full.is_relative_to(self._folder) else full)
+        return f"{self._parents[parent]}/{name}".removeprefix("./")

@@ -40,6 +40,16 @@ class Site:
         return self.root / "quarantine"
 
     @property
+    def outgoing(self) -> Path:
+        """Results with their original identity, by the node they may go to."""
+        return self.root / "outgoing"
+
+    @property
+    def profile(self) -> Path | None:
+        """The de-identification profile its settings name; ``None`` means the built-in one."""
+        return self.root / self.settings.deid.profile if self.settings.deid.profile else None
+
+    @property
     def work(self) -> Path:
         """De-identified studies."""
         return self.root / "work"

@@ -7,9 +7,12 @@ import numpy as np
 import pydicom
 import pytest
 
-from racoon_data.annotations.frames import _unpack
+from racoon_data.dicom.frame_pixels import frame_reader
+from racoon_data.dicom.guard import scan
+from racoon_data.dicom.headers import read_dataset
 from racoon_data.errors import (
     AnnotationError,
+    BrokenItemError,
     DanglingReferenceError,
     GridMismatchError,
     TruncatedError,
@@ -147,7 +150,8 @@ def test_our_own_unpacking_agrees_with_highdicom(tmp_path):
     _, path = made_with_seg(tmp_path)
     seg = highdicom.seg.segread(path)
 
-    ours = np.stack(list(_unpack(pydicom.dcmread(path))))
+    with frame_reader(path, read_dataset(path), scan(path)) as reader:
+        ours = np.stack([reader.read(index) for index in range(seg.NumberOfFrames)])
 
     np.testing.assert_array_equal(ours, seg.get_stored_frames())
 
@@ -186,7 +190,7 @@ def test_frames_that_name_none_of_several_segments_are_refused(tmp_path):
             del group.SegmentIdentificationSequence
 
     edited(path, forget)
-    with pytest.raises(UnsupportedAnnotationError, match="which segment"):
+    with pytest.raises(BrokenItemError, match="which segment"):
         read_seg(path, made)
 
 
@@ -245,7 +249,9 @@ def test_what_lies_outside_the_image_is_counted(tmp_path):
     annotation = read_seg(seg.path, image)
 
     assert masks_of(annotation)["all"].all()
-    assert annotation.notes == (f"segment 1: {8 * 2 * 13} voxel(s) lie outside the image and were left out",)
+    (issue,) = annotation.issues
+    assert (issue.item, issue.code) == ("segment 1", "annotation.outside_image")
+    assert issue.message == f"{8 * 2 * 13} voxel(s) lie outside the image and were left out"
 
 
 def test_spacing_that_nearly_agrees_is_placed(tmp_path):
@@ -337,7 +343,9 @@ def test_a_described_segment_without_voxels_is_noted(tmp_path):
     annotation = read_seg(path, made)
 
     assert list(masks_of(annotation)) == ["ggo", "consolidation"]
-    assert annotation.notes == ("segment 1: covers no voxel of the image",)
+    assert [str(one) for one in annotation.issues] == [
+        "segment 1: covers no voxel of the image (annotation.empty_item)"
+    ]
 
 
 def test_a_segmentation_that_covers_nothing_is_an_error(tmp_path):
@@ -384,7 +392,7 @@ def test_a_position_that_is_no_number_is_refused(tmp_path):
     made, path = made_with_seg(tmp_path, origin_lps=(-20.0, -15.0, 123.4375))
     path.write_bytes(path.read_bytes().replace(b"-20.0\\-15.0\\", b"nan  \\-15.0\\"))
 
-    with pytest.raises(GridMismatchError):
+    with pytest.raises(BrokenItemError, match="no place"):
         read_seg(path, made)
 
 

@@ -12,9 +12,10 @@ from racoon_data.cli.main import app
 from racoon_data.convert.certificate import certify
 from racoon_data.convert.folder import MANIFEST, convert_folder, volume_name
 from racoon_data.convert.publish import publish
+from racoon_data.dicom.filling import Stacked
 from racoon_data.dicom.series import Series
 from racoon_data.dicom.sorting import files_under, sort_files
-from racoon_data.dicom.stacking import stack
+from racoon_data.dicom.stacking import stack, stack_stored
 from racoon_data.errors import ExitCode, NothingMatchedError, UncertifiedError
 from racoon_data.files.nifti import read_nifti, write_nifti
 from racoon_data.geometry import Geometry, as_affine
@@ -41,7 +42,7 @@ def test_a_right_volume_is_published(tmp_path: Path, orientation: str, modality:
     made = a_series(tmp_path / "in", slices=5, orientation=orientation, modality=modality)
     series = _one_series(tmp_path / "in")
 
-    facts = publish(stack(series), series, tmp_path / "out" / "a.nii.gz")
+    facts = publish(stack_stored(series), series, tmp_path / "out" / "a.nii.gz")
 
     array, geometry = read_nifti(tmp_path / "out" / "a.nii.gz")
     assert np.array_equal(array, made.truth.array)
@@ -58,7 +59,7 @@ WRONG = {
     "a whole slice off": lambda v: replace(v, geometry=_shifted(v.geometry, 2.5)),
     "one value unit off": lambda v: replace(v, array=v.array + 1),
     "one slice from elsewhere": lambda v: replace(v, array=np.concatenate([v.array[:4], v.array[:1]])),
-    "a slice lost": lambda v: Volume(v.array[:4], Geometry((40, 32, 4), v.geometry.affine_lps)),
+    "a slice lost": lambda v: Stacked(v.array[:4], Geometry((40, 32, 4), v.geometry.affine_lps)),
 }
 
 
@@ -69,7 +70,7 @@ def test_a_wrong_volume_does_not_appear(tmp_path: Path, name: str):
     series = _one_series(tmp_path / "in")
 
     with pytest.raises(UncertifiedError) as caught:
-        publish(WRONG[name](stack(series)), series, tmp_path / "out" / "a.nii.gz")
+        publish(WRONG[name](stack_stored(series)), series, tmp_path / "out" / "a.nii.gz")
 
     assert caught.value.ref == series.ref
     assert list((tmp_path / "out").iterdir()) == []

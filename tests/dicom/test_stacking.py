@@ -244,7 +244,7 @@ def test_what_cannot_be_decoded_names_a_package(tmp_path: Path):
 
     def break_it(one):
         one.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.90"
-        one.PixelData = encapsulate([b"\xff\x4f\xff\x51" + bytes(60)])
+        one.PixelData = encapsulate([b"\xff\x4f\xff\x51" + bytes(58) + b"\xff\xd9"])
         one["PixelData"].VR = "OB"
         one["PixelData"].is_undefined_length = True
 

@@ -34,6 +34,12 @@ class Archive:
         return {*self.ct.sop_uids, *self.ct_thick.sop_uids}
 
 
+@pytest.fixture(autouse=True)
+def slots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slots of nodes lie in the test's own folder, not in the user's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
     """Two CT series of one study and an MR study of another patient, with strange files beside them."""

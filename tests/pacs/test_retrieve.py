@@ -15,8 +15,11 @@ from racoon_data.errors import ExitCode
 from racoon_data.events import Event
 from racoon_data.faults import NO_FAULTS, FaultPlan
 from racoon_data.files.atomic import sha256_of
+from racoon_data.pacs.expecting import expectation
+from racoon_data.pacs.getting import get
 from racoon_data.pacs.part10 import dataset_bytes
-from racoon_data.pacs.retrieve import expectation, retrieve
+from racoon_data.pacs.receiving import Receiver
+from racoon_data.pacs.retrieve import retrieve
 from racoon_data.pacs.serve import EmbeddedPacs
 from racoon_data.refs import StudyRef
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
@@ -105,26 +108,27 @@ def test_a_file_the_ledger_missed_is_adopted(pacs, archive, spool, ledger, tmp_p
 
 
 def test_other_bytes_under_a_known_uid_are_a_conflict(pacs, archive, spool, ledger):
-    """The first file stays, the study is not complete, and nobody fetches it for ever."""
+    """The first file stays, the second is put aside once, and nobody fetches it for ever."""
     retrieve(pacs.node(), [archive.study], spool=spool, ledger=ledger)
-    victim = files_in(spool)[0]
-    row = next(row for row in ledger.instances(archive.study.study_uid) if row.path == victim)
-    changed = bytearray(victim.read_bytes())
+    first = next(row for row in ledger.instances(archive.study.study_uid) if row.ref.series_uid.endswith(".1.1"))
+    assert first.path is not None
+    before = first.path.read_bytes()
+    served = dict(zip(archive.ct.sop_uids, archive.ct.paths, strict=True))[first.ref.sop_uid]
+    changed = bytearray(served.read_bytes())
     changed[-1] ^= 1
-    victim.write_bytes(bytes(changed))
-    ledger.failed(row.ref, InstanceState.WANTED, "asked for again")
-    from racoon_data.pacs.receiving import Arrival, Receiver
+    served.write_bytes(bytes(changed))
+    ledger.failed(first.ref, InstanceState.WANTED, "asked for again")
+    aside_uid = {first.ref.sop_uid: first.ref}
+    for _ in range(2):
+        receiver = Receiver(first.ref.study_uid, aside_uid, spool=spool, ledger=ledger, on_arrival=lambda landed: None)
+        expected = expectation(pacs.node(), archive.study)
+        get(pacs.node(), expected, lambda: (first.ref,), receiver)
 
-    receiver = Receiver(
-        row.ref.study_uid, {row.ref.sop_uid: row.ref}, spool=spool, ledger=ledger, on_arrival=lambda ref: None
-    )
-    original = dict(zip(archive.ct.sop_uids, archive.ct.paths, strict=True))[row.ref.sop_uid]
-    syntax = str(pydicom.dcmread(original).file_meta.TransferSyntaxUID)
-    receiver.take(Arrival("1.2.840.10008.5.1.4.1.1.2", row.ref.sop_uid, syntax, dataset_bytes(original)))
-
-    assert victim.read_bytes() == bytes(changed)
+    (aside,) = (spool / ".conflicts").iterdir()
+    assert first.path.read_bytes() == before
+    assert dataset_bytes(aside) == dataset_bytes(served)
     assert ledger.missing(archive.study.study_uid) == ()
-    assert next(one for one in ledger.instances(row.ref.study_uid) if one.ref == row.ref).state == "conflicting"
+    assert next(one for one in ledger.instances(first.ref.study_uid) if one.ref == first.ref).state == "conflicting"
 
 
 def test_an_instance_that_moved_to_another_study_is_fetched(tmp_path, spool, ledger):

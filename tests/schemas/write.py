@@ -7,6 +7,7 @@ import json
 from pydantic import BaseModel
 
 from racoon_data.annotations.tools.mapping import ReportMapping
+from racoon_data.faults import FaultPlan
 from racoon_data.files.case_sidecar import CaseSidecar
 from racoon_data.files.label_file import LabelFile
 from racoon_data.files.manifest import Manifest
@@ -24,6 +25,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "fault-plan": FaultPlan,
 }
 
 

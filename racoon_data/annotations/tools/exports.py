@@ -18,10 +18,16 @@ from racoon_data.annotations.tools.mapping import ReportMapping
 from racoon_data.annotations.tools.mitk import MitkReader
 from racoon_data.annotations.tools.slicer import SlicerReader
 from racoon_data.dicom.series import AnnotationFile, Series
-from racoon_data.errors import AnnotationError, DanglingReferenceError, DuplicateInstanceError
+from racoon_data.errors import (
+    AnnotationError,
+    DanglingReferenceError,
+    DuplicateInstanceError,
+    EmptyItemError,
+    OutsideImageError,
+)
 from racoon_data.geometry import Geometry
-from racoon_data.grid.place import EXACT, Placed, place
-from racoon_data.labels import Annotation, SegmentMask
+from racoon_data.grid.place import NEAREST, RESAMPLED, Placed, boxed, place
+from racoon_data.labels import Annotation, ItemIssue, SegmentMask
 from racoon_data.outcomes import Outcome, outcome_of
 from racoon_data.ports import ToolReader
 from racoon_data.refs import FileRef, InstanceRef
@@ -164,7 +170,7 @@ def read_export(file: ExportFile, series: Series | None, geometry: Geometry | No
     image = series.ref if series is not None else None
     findings = tuple(replace(finding, source=file.ref) for finding in export.findings)
     masks: list[SegmentMask] = []
-    notes = list(export.notes)
+    notes, issues = list(export.notes), list(export.issues)
     if export.segments and export.grid is not None:
         if geometry is None:
             raise DanglingReferenceError("the masks have no image here", hint="retrieve their series")
@@ -173,26 +179,33 @@ def read_export(file: ExportFile, series: Series | None, geometry: Geometry | No
         for drawn in file.reader.masks(file.path, export):
             placed = place(drawn.mask, own, geometry, resample=resample)
             notes += placing_notes(drawn.number, placed)
+            issues += placing_issues(drawn.number, placed)
             if placed.mask.any():
-                masks.append(SegmentMask(by_number[drawn.number], placed.mask))
+                masks.append(SegmentMask(by_number[drawn.number], boxed(placed.mask)))
         if not masks:
             hint = "check that it was exported with its content and from this series"
-            raise AnnotationError(f"no segment covers a voxel of the image: {'; '.join(notes)}", hint=hint)
+            raise AnnotationError(f"no segment covers a voxel of the image: {'; '.join(map(str, issues))}", hint=hint)
     grid = geometry if masks else None
-    return Annotation(file.ref, export.kind, image, grid, tuple(masks), findings, export.reader, tuple(notes))
+    found = Annotation(file.ref, export.kind, image, grid, tuple(masks), findings, export.reader)
+    return replace(found, notes=tuple(notes), issues=tuple(issues))
 
 
 def placing_notes(number: int, placed: Placed) -> list[str]:
-    """Say how a segment came onto the image grid, where there is something to say."""
-    notes = []
-    if placed.how == "nearest":
-        notes.append(f"segment {number}: its grid nearly agrees with the image's and was placed by nearest voxel")
-    elif placed.how != EXACT:
-        notes.append(
-            f"segment {number}: was resampled onto the image grid; its volume changed by {placed.drift_ml:+.3f} ml"
-        )
+    """Say how a segment came onto the image grid, where that was not voxel for voxel."""
+    if placed.how == NEAREST:
+        return [f"segment {number}: its grid nearly agrees with the image's and was placed by nearest voxel"]
+    if placed.how == RESAMPLED:
+        change = f"{placed.drift_ml:+.3f} ml"
+        return [f"segment {number}: was resampled onto the image grid; its volume changed by {change}"]
+    return []
+
+
+def placing_issues(number: int, placed: Placed) -> list[ItemIssue]:
+    """Name what of a segment is not on the image."""
+    name, issues = f"segment {number}", []
     if placed.outside:
-        notes.append(f"segment {number}: {placed.outside} voxel(s) lie outside the image and were left out")
+        message = f"{placed.outside} voxel(s) lie outside the image and were left out"
+        issues.append(ItemIssue(name, OutsideImageError.code, message))
     if not placed.mask.any():
-        notes.append(f"segment {number}: covers no voxel of the image")
-    return notes
+        issues.append(ItemIssue(name, EmptyItemError.code, "covers no voxel of the image"))
+    return issues

@@ -21,8 +21,14 @@ from racoon_data.annotations.tools.fhir_types import (
 )
 from racoon_data.annotations.tools.json_documents import Table, read_object, table_at, tables_at, text_at
 from racoon_data.annotations.tools.labelled import head_of
-from racoon_data.errors import AnnotationError, BrokenExportError, DanglingReferenceError, UnsupportedAnnotationError
-from racoon_data.labels import CodedConcept, Finding
+from racoon_data.errors import (
+    AnnotationError,
+    BrokenExportError,
+    DanglingReferenceError,
+    UncodedItemError,
+    UnsupportedAnnotationError,
+)
+from racoon_data.labels import CodedConcept, Finding, ItemIssue
 from racoon_data.outcomes import Outcome, outcome_of
 from racoon_data.refs import FileRef, InstanceRef
 from racoon_data.tool_exports import Look, Masks, Pointers, ToolExport, content_uid, name_in
@@ -326,12 +332,12 @@ def _exports(bundle: _Bundle) -> Iterator[ToolExport]:
             findings=tuple(replace(finding, source=source, reader=owner.reader) for finding in found),
             reader=owner.reader,
             day=owner.day,
-            notes=_notes(bundle, owner),
+            issues=tuple(_issues(bundle, owner)),
         )
 
 
-def _notes(bundle: _Bundle, owner: _Owner) -> tuple[str, ...]:
-    strange = bundle.strange_units[owner]
-    unnamed = sum(1 for one in bundle.rows[owner] if not one.concept.value)
-    notes = [f"{strange} unit(s) are no UCUM codes and kept as written"] if strange else []
-    return tuple(notes + ([f"{unnamed} finding(s) have no coded concept"] if unnamed else []))
+def _issues(bundle: _Bundle, owner: _Owner) -> Iterator[ItemIssue]:
+    if strange := bundle.strange_units[owner]:
+        yield ItemIssue("report", UncodedItemError.code, f"{strange} unit(s) are no UCUM codes and kept as written")
+    if unnamed := sum(1 for one in bundle.rows[owner] if not one.concept.value):
+        yield ItemIssue("report", UncodedItemError.code, f"{unnamed} finding(s) have no coded concept")

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from racoon_data.annotations.tools.labelled import head_of
-from racoon_data.annotations.tools.volumes import LabelVolume, read_volume
-from racoon_data.errors import BrokenExportError
+from racoon_data.annotations.tools.volumes import read_volume
+from racoon_data.errors import BrokenExportError, BrokenItemError, UncodedItemError
 from racoon_data.files.nrrd import Nrrd, read_nrrd
-from racoon_data.labels import CodedConcept, Mask, Segment
+from racoon_data.labels import CodedConcept, ItemIssue, Mask, Segment
 from racoon_data.tool_exports import Look, Masks, OwnMask, ToolExport, content_uid
 
 _SEGMENT = re.compile(r"Segment(\d+)_(.+)")
@@ -41,7 +41,8 @@ class SlicerReader:
             raise BrokenExportError("the NRRD describes no segment", hint="save it as a segmentation (.seg.nrrd)")
         uid = content_uid(self.kind, path.read_bytes())
         segments = tuple(segment for segment, _, _, _ in parts)
-        export = ToolExport(uid, self.kind, grid=stored.geometry, segments=segments, notes=_notes(stored, path, parts))
+        issues = tuple(_issues(stored, path, parts))
+        export = ToolExport(uid, self.kind, grid=stored.geometry, segments=segments, issues=issues)
         return Look((export,))
 
     def masks(self, path: Path, export: ToolExport) -> Masks:
@@ -89,16 +90,20 @@ def _code(text: str) -> CodedConcept | None:
     return CodedConcept(value, scheme, meaning) if value or meaning else None
 
 
-def _notes(stored: Nrrd, path: Path, parts: list[_Part]) -> tuple[str, ...]:
+def _issues(stored: Nrrd, path: Path, parts: list[_Part]) -> Iterator[ItemIssue]:
     volume = read_volume(path)
-    notes = []
     for segment, value, layer, extent in parts:
+        name = f"segment {segment.number}"
         if segment.type is None:
-            notes.append(f"segment {segment.number}: has no terminology")
+            yield ItemIssue(name, UncodedItemError.code, "has no terminology")
         if outside := _outside_extent(volume.mask(value, layer=layer), extent):
-            notes.append(f"segment {segment.number}: {outside} voxel(s) lie outside its stated extent and were kept")
-    notes += _undescribed(volume, parts)
-    return tuple(notes)
+            message = f"{outside} voxel(s) lie outside its stated extent and were kept"
+            yield ItemIssue(name, BrokenItemError.code, message)
+    for layer, array in enumerate(volume.layers):
+        known = {value for _, value, own, _ in parts if own == layer} | {0}
+        for value in np.setdiff1d(np.unique(array), list(known)).tolist():
+            message = "is described by no segment and was left out"
+            yield ItemIssue(f"label value {value} of layer {layer}", BrokenItemError.code, message)
 
 
 def _outside_extent(mask: Mask, extent: str) -> int:
@@ -107,10 +112,3 @@ def _outside_extent(mask: Mask, extent: str) -> int:
         return 0
     i, j, k = (slice(max(low, 0), max(high + 1, 0)) for low, high in zip(numbers[::2], numbers[1::2], strict=True))
     return int(mask.sum()) - int(mask[k, j, i].sum())
-
-
-def _undescribed(volume: LabelVolume, parts: list[_Part]) -> Iterator[str]:
-    for layer, array in enumerate(volume.layers):
-        known = {value for _, value, own, _ in parts if own == layer} | {0}
-        for value in np.setdiff1d(np.unique(array), list(known)).tolist():
-            yield f"label value {value} of layer {layer} is described by no segment and was left out"

@@ -44,7 +44,8 @@ def node_named(name: str, site: Path | None, options: dict[str, Any]) -> PacsNod
     if host or port:
         address = (host or "127.0.0.1", port or 104)
         return PacsNode(name, *address, options["ae_title"], options["calling"], options["timeout"])
-    return named_node(name, open_or_find_site(site).settings.nodes)
+    here = open_or_find_site(site)
+    return named_node(name, here.settings, base=here.root)
 
 
 def filters_of(pairs: list[str] | None) -> dict[str, str]:

@@ -19,9 +19,10 @@ from racoon_data.cli.pacs.options import (
     TimeoutOption,
     TitleOption,
     node_named,
+    open_or_find_site,
     show,
 )
-from racoon_data.errors import NothingMatchedError
+from racoon_data.errors import NothingMatchedError, RestoreError, SettingsError
 
 
 def push(
@@ -45,6 +46,7 @@ def push(
     paths = files_under(folder)
     if not paths:
         raise NothingMatchedError(f"{folder} holds no file", hint="name a folder of DICOM files")
+    _refuse_strangers(node, folder, site)
     if dry_run:
         show(("file", "bytes"), [[str(path), path.stat().st_size] for path in paths], as_json)
         return
@@ -53,3 +55,15 @@ def push(
     rows = [[str(one.ref), str(one.status), one.code, one.message] for one in outcomes]
     show(("ref", "status", "code", "message"), rows, as_json)
     raise typer.Exit(int(exit_code_of(outcomes)))
+
+
+def _refuse_strangers(node: str, folder: Path, site: Path | None) -> None:
+    """Let identified results go to the node they were restored for, and to no other."""
+    try:
+        outgoing = open_or_find_site(site).outgoing.resolve()
+    except SettingsError:
+        return
+    place = folder.resolve()
+    if place.is_relative_to(outgoing) and not place.is_relative_to(outgoing / node):
+        hint = "racoon deid restore IN --to NODE makes results for another approved node"
+        raise RestoreError(f"these results were restored for another node than {node}", hint=hint)

@@ -22,19 +22,25 @@ def serve(
     destinations: Annotated[
         list[str] | None, typer.Option("--destination", help="AETITLE=HOST:PORT that C-MOVE may send to, repeatable.")
     ] = None,
+    faults: Annotated[
+        Path | None, typer.Option("--faults", help="Fault plan (TOML or JSON): misbehave on purpose, for tests.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line with the address.")] = False,
 ) -> None:
     """Run the embedded PACS over a folder until interrupted. Example: racoon pacs serve phantoms/ --port 11112."""
+    from racoon_data.faults import NO_FAULTS, read_faults
     from racoon_data.pacs.peer import check_port, check_title
     from racoon_data.pacs.serve import EmbeddedPacs
 
     check_title(ae_title)
     if port:
         check_port(port)
+    plan = read_faults(faults) if faults else NO_FAULTS
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    with EmbeddedPacs(folder, ae_title=ae_title, port=port, destinations=_destinations(destinations)) as pacs:
+    known = _destinations(destinations)
+    with EmbeddedPacs(folder, ae_title=ae_title, port=port, destinations=known, faults=plan) as pacs:
         address = {"host": pacs.host, "port": pacs.port, "ae_title": pacs.ae_title, "folder": str(folder)}
         if as_json:
             console.line(address)

@@ -1,4 +1,4 @@
-"""``racoon deid``: make a key, take files through the one door, explain what would happen."""
+"""``racoon deid run``, ``explain`` and ``key``: take files through the one door."""
 
 from __future__ import annotations
 
@@ -8,25 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from racoon_data import console
-from racoon_data.errors import ExitCode, NothingMatchedError, SettingsError
+from racoon_data.cli.deid.options import JsonOption, ProfileOption, SiteOption, site_if_needed
+from racoon_data.errors import ExitCode, NothingMatchedError
 
 if TYPE_CHECKING:
     from racoon_data.deid.door import DeidentifiedInstance, Door
     from racoon_data.runner.run import Result
-    from racoon_data.site.paths import Site
-
-app = typer.Typer(
-    help="De-identify DICOM folders through the one door. Example: racoon deid run incoming out", no_args_is_help=True
-)
-
-SiteOption = Annotated[
-    Path | None, typer.Option("--site", envvar="RACOON_SITE", help="The site folder; its vault holds the key.")
-]
-ProfileOption = Annotated[Path | None, typer.Option("--profile", help="TOML file of options; else the built-in one.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
 
-@app.command()
 def run(
     source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder of identified DICOM files.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for de-identified files.")],
@@ -54,7 +43,6 @@ def run(
         raise typer.Exit(int(ExitCode.PARTIAL))
 
 
-@app.command()
 def explain(
     file: Annotated[Path, typer.Argument(help="A DICOM file.")],
     profile: ProfileOption = None,
@@ -73,7 +61,6 @@ def explain(
         console.table(("attribute", "action", "reason"), [(one.where, one.action, one.reason) for one in told])
 
 
-@app.command()
 def key(vault: Annotated[Path, typer.Argument(help="Folder for the key; made if absent.")]) -> None:
     """Make the secret key of a project, never shown. Example: racoon deid key vault."""
     from racoon_data.deid.vault import KEY_NAME, create_key
@@ -91,24 +78,12 @@ def _door(
     from racoon_data.deid.vault import load_key, read_key_file
     from racoon_data.site.audit import AuditLog
 
-    home = _site(site, is_needed=key_file is None)
+    home = site_if_needed(site, is_needed=key_file is None)
     secret = read_key_file(key_file) if key_file is not None else load_key(home.vault if home else out)
     aside = quarantine or (home.quarantine if home else out.with_name(out.name + "-quarantine"))
-    log = AuditLog(home.audit) if home else None
-    return Door(out, aside, load_profile(profile), Pseudonymizer(secret), log)
-
-
-def _site(site: Path | None, *, is_needed: bool) -> Site | None:
-    from racoon_data.site.paths import find_site, open_site
-
-    if site is not None:
-        return open_site(site)
-    if not is_needed:
-        return None
-    try:
-        return find_site(Path.cwd())
-    except SettingsError as error:
-        raise SettingsError("there is no key to work with", hint="name --key-file or --site") from error
+    log, vault = (AuditLog(home.audit), home.vault) if home else (None, None)
+    options = load_profile(profile or (home.profile if home else None))
+    return Door(out, aside, options, Pseudonymizer(secret), log, vault)
 
 
 def _show(results: tuple[Result[DeidentifiedInstance], ...], *, as_json: bool, is_rehearsal: bool) -> None:

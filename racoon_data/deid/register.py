@@ -1,0 +1,182 @@
+"""The re-identification table: which original each pseudonym stands for, encrypted, kept in the site's vault alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from racoon_data.deid.pseudonyms import derive
+from racoon_data.errors import VaultError
+from racoon_data.files.atomic import make_folder, storage_errors
+from racoon_data.files.sqlite import sqlite_errors
+
+REGISTER_NAME = "register.sqlite"
+_NONCE_BYTES = 12
+_SCHEMA = """
+PRAGMA secure_delete = ON;
+CREATE TABLE IF NOT EXISTS entries (
+    kind TEXT NOT NULL, pseudonym TEXT NOT NULL, patient TEXT NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (kind, pseudonym)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS entries_by_patient ON entries (patient);
+CREATE TABLE IF NOT EXISTS forgotten (patient TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """Who and what one de-identified object came from; identified data, for the vault alone.
+
+    Attributes:
+        patient: The patient's pseudonym.
+        study: The study's pseudonymous UID.
+        person: PatientID, PatientName and what else names the patient, by keyword.
+        examination: StudyInstanceUID, StudyDate, AccessionNumber and what else names the study, by keyword.
+        uids: Original UID by pseudonymous UID, of everything the object names.
+    """
+
+    patient: str
+    study: str
+    person: Mapping[str, str] = field(repr=False)
+    examination: Mapping[str, str] = field(repr=False)
+    uids: Mapping[str, str] = field(repr=False)
+
+
+class Register:
+    """A SQLite file (mode 0600) whose values are sealed with AES-256-GCM under a key derived from the site's.
+
+    Pseudonyms stand in the open: they tell nothing without the key. Each sealed value is bound to its
+    pseudonym, so rows cannot be exchanged unnoticed.
+    """
+
+    def __init__(self, vault: Path, key: bytes) -> None:
+        """Open or create the table of a vault.
+
+        Args:
+            vault: The site's vault folder.
+            key: The site's de-identification key.
+
+        Raises:
+            StorageError: The file cannot be used.
+        """
+        make_folder(vault)
+        self._path = vault / REGISTER_NAME
+        self._seal = AESGCM(derive(key, "register"))
+        with storage_errors(REGISTER_NAME):
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        with sqlite_errors(self._path):
+            self._db = sqlite3.connect(self._path, timeout=30.0, isolation_level=None)
+            self._db.executescript(_SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def note(self, originals: Iterable[Original]) -> None:
+        """Remember what objects came from, all or none; what is known already stays as it is."""
+        with self._transaction():
+            for one in originals:
+                self._keep("patient", one.patient, one.patient, one.person)
+                self._keep("study", one.study, one.patient, one.examination)
+                for pseudonym, uid in one.uids.items():
+                    self._keep("uid", pseudonym, one.patient, {"uid": uid})
+
+    def _keep(self, kind: str, pseudonym: str, patient: str, value: Mapping[str, str]) -> None:
+        if self._row(kind, pseudonym) is None:
+            nonce = secrets.token_bytes(_NONCE_BYTES)
+            text = json.dumps(dict(value), sort_keys=True, ensure_ascii=False).encode("utf-8")
+            sealed = nonce + self._seal.encrypt(nonce, text, _bound(kind, pseudonym))
+            self._db.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", (kind, pseudonym, patient, sealed))
+
+    def person(self, patient: str) -> dict[str, str] | None:
+        """Give what names a patient, ``None`` where the pseudonym is unknown."""
+        return self._opened("patient", patient)
+
+    def examination(self, study: str) -> dict[str, str] | None:
+        """Give what names a study, by its pseudonymous UID, ``None`` where it is unknown."""
+        return self._opened("study", study)
+
+    def uid(self, pseudonym: str) -> str | None:
+        """Give the original of a pseudonymous UID, ``None`` where it is unknown."""
+        found = self._opened("uid", pseudonym)
+        return found["uid"] if found else None
+
+    def found(self, pseudonym: str) -> dict[str, str] | None:
+        """Give what any pseudonym stands for: a patient, a study or another UID; ``None`` where it is unknown."""
+        known = (self._opened(kind, pseudonym) for kind in ("patient", "study", "uid"))
+        return next((one for one in known if one is not None), None)
+
+    def patient_of(self, study: str) -> str | None:
+        """Give the pseudonym of the patient a study belongs to."""
+        row = self._row("study", study)
+        return str(row[0]) if row else None
+
+    def studies_of(self, patient: str) -> tuple[str, ...]:
+        """List the pseudonymous UIDs of a patient's studies."""
+        with sqlite_errors(self._path):
+            rows = self._db.execute(
+                "SELECT pseudonym FROM entries WHERE patient = ? AND kind = 'study' ORDER BY pseudonym", (patient,)
+            ).fetchall()
+        return tuple(str(uid) for (uid,) in rows)
+
+    def forget(self, patient: str) -> int:
+        """Erase a patient and never take him or her in again; tell how many rows went."""
+        with self._transaction():
+            gone = self._db.execute("DELETE FROM entries WHERE patient = ?", (patient,)).rowcount
+            self._db.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (patient,))
+        with sqlite_errors(self._path):
+            self._db.execute("VACUUM")
+        return gone
+
+    def forgotten(self) -> frozenset[str]:
+        """List the pseudonyms of patients whose consent was withdrawn."""
+        with sqlite_errors(self._path):
+            return frozenset(str(one) for (one,) in self._db.execute("SELECT patient FROM forgotten"))
+
+    def _row(self, kind: str, pseudonym: str) -> tuple[str, bytes] | None:
+        with sqlite_errors(self._path):
+            found: tuple[str, bytes] | None = self._db.execute(
+                "SELECT patient, sealed FROM entries WHERE kind = ? AND pseudonym = ?", (kind, pseudonym)
+            ).fetchone()
+        return found
+
+    def _opened(self, kind: str, pseudonym: str) -> dict[str, str] | None:
+        if (row := self._row(kind, pseudonym)) is None:
+            return None
+        sealed = row[1]
+        try:
+            text = self._seal.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _bound(kind, pseudonym))
+        except InvalidTag as error:
+            raise VaultError(
+                "an entry of the re-identification table cannot be opened",
+                hint="it was sealed under another key or changed; restore vault and key from one backup",
+            ) from error
+        document: dict[str, str] = json.loads(text)
+        return document
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with sqlite_errors(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.rollback()
+                raise
+
+
+def _bound(kind: str, pseudonym: str) -> bytes:
+    return f"{kind}\n{pseudonym}".encode()
