@@ -27,6 +27,16 @@ def as_affine(matrix: npt.ArrayLike) -> Affine:
     return (first, second, third, last)  # type: ignore[return-value]
 
 
+def cross(a: Point, b: Point) -> Point:
+    """Give the cross product of two directions."""
+    return (a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0])
+
+
+def dot(a: Point, b: Point) -> float:
+    """Give the scalar product of two vectors."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
 @dataclass(frozen=True, slots=True)
 class Geometry:
     """A voxel grid in patient space.

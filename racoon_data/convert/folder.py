@@ -117,7 +117,8 @@ def _report(
     refused = [
         outcome for series, result in pairs if result.value is None for outcome in _each_file(series, result, source)
     ]
-    outcomes = sorted([*found.outcomes, *refused], key=lambda outcome: str(outcome.ref))
+    by_file = {str(outcome.ref): outcome for outcome in (*found.outcomes, *refused)}
+    outcomes = [by_file[name] for name in sorted(by_file)]
     return ConvertReport(
         files_in=files_in,
         volumes=tuple(result.value for _, result in pairs if result.value is not None),
@@ -131,8 +132,8 @@ def _each_file(series: Series, result: Result[Facts], source: Path) -> list[Outc
     """Spread the end of a series over its files, so that sums of files agree."""
     end = result.outcome
     return [
-        Outcome(FileRef(_name(header.path, source)), end.step, end.status, end.code, end.message, end.hint)
-        for header in series.slices
+        Outcome(FileRef(_name(path, source)), end.step, end.status, end.code, end.message, end.hint)
+        for path in dict.fromkeys(header.path for header in series.slices)
     ]
 
 
@@ -165,7 +166,7 @@ def _row(series: Series) -> Facts:
         "series": series.ref.series_uid,
         "part": series.part,
         "modality": series.acquisition.modality,
-        "instances": len(series.slices),
+        "instances": len(set(series.sop_uids)),
     }
 
 
@@ -199,4 +200,6 @@ def _sidecar(series: Series) -> Facts:
         "Part": series.part,
     }
     known = {key: value for key, value in facts.items() if value not in ("", [], None)}
-    return {**known, "SOPInstanceUIDs": list(series.sop_uids)}
+    frames = [header.frame + 1 for header in series.slices if header.frame is not None]
+    numbers = {"FrameNumbers": frames} if frames else {}
+    return {**known, "SOPInstanceUIDs": list(series.sop_uids), **numbers}

@@ -1,56 +1,74 @@
-"""A few attributes of a file in one pass, without a parser: what sorting needs, at sorting's speed."""
+"""The attributes of one file as values, from one pass over its bytes: what sorting needs, at sorting's speed."""
 
 from __future__ import annotations
 
 import struct
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from pydicom.charset import convert_encodings, decode_bytes
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from racoon_data.dicom.claims import check_claims, claimed_bytes
+from racoon_data.dicom.scanner import Found, Unusual, scan_plain
+from racoon_data.dicom.tags import PRIVATE_GROUPS, TABLE
+from racoon_data.dicom.walk import LIMITS, UNDEFINED, Limits
 
-from racoon_data.dicom.guard import Scan, scan
-from racoon_data.dicom.walk import LIMITS, Limits
-
-_CHARSET = 0x00080005
+_BINARY = {"US": ("H", 2), "SS": ("h", 2), "UL": ("I", 4), "SL": ("i", 4), "FL": ("f", 4), "FD": ("d", 8)}
 _PIXEL_DATA = 0x7FE00010
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, _PIXEL_DATA))
-_BINARY = {"US": ("H", 2), "SS": ("h", 2), "UL": ("I", 4), "SL": ("i", 4), "FL": ("f", 4), "FD": ("d", 8)}
+_SIZES = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_NO_SEQUENCES: frozenset[str] = frozenset()
+_DECODERS = {b"ISO_IR 100": "latin-1", b"ISO_IR 192": "utf-8"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Facts:
-    """Attributes of one file as text.
+    """Attributes of one file, decoded when they are asked for.
 
     Attributes:
         transfer_syntax_uid: As the file meta says, empty where it says nothing.
         has_pixels: The file has pixel data.
         is_little_endian: Byte order of the data set.
-        values: Keyword to values; an attribute that is absent or empty is not listed.
+        values: Keyword to values, where they are known already or stand in for those of the file
+            (a frame's own); no values mean that the attribute is absent.
+        raw: Keyword of ``tags.TABLE`` to bytes.
+        private: Tag of a short private element to value representation (empty if implicit) and bytes.
+        sequences: Keywords of the sequences of ``tags.TABLE`` that are there.
+        pixels: Offset and length of native PixelData in the file, ``None`` where there is none to be read as it stands.
         pixel_bytes: PixelData as stored, where it was asked for and is not encapsulated.
     """
 
     transfer_syntax_uid: str
     has_pixels: bool
     is_little_endian: bool
-    values: Mapping[str, tuple[str, ...]]
-    pixel_bytes: bytes = b""
+    values: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    private: Mapping[int, tuple[bytes, bytes]] = field(default_factory=dict, repr=False)
+    sequences: frozenset[str] = frozenset()
+    pixels: tuple[int, int] | None = None
+    pixel_bytes: bytes = field(default=b"", repr=False)
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Give every value as text."""
-        return self.values.get(keyword, ())
+        known = self.values.get(keyword)
+        if known is not None:
+            return known
+        raw = self.raw.get(keyword)
+        found = () if not raw else self._decoded(raw, TABLE[keyword][1])
+        self.values[keyword] = found
+        return found
 
     def text(self, keyword: str) -> str:
         """Give the values joined by a backslash, empty where there is none."""
-        return "\\".join(self.texts(keyword))
+        found = self.texts(keyword)
+        return found[0] if len(found) == 1 else "\\".join(found)
 
     def numbers(self, keyword: str, *, count: int) -> tuple[float, ...] | None:
         """Give the first ``count`` values as numbers, ``None`` where fewer parse."""
         try:
-            numbers = tuple(float(text) for text in self.texts(keyword)[:count])
+            numbers = tuple(map(float, self.texts(keyword)[:count]))
         except ValueError:
             return None
         return numbers if len(numbers) == count else None
@@ -65,14 +83,30 @@ class Facts:
         number = self.number(keyword)
         return int(number) if number is not None and abs(number) < 2**53 else 0
 
+    def stated(self, keyword: str) -> object:
+        """Give something that differs where values differ, without decoding: for grouping."""
+        known = self.values.get(keyword)
+        return self.raw.get(keyword, b"") if known is None else known
 
-def read_facts(path: Path, keywords: Iterable[str], *, pixels: bool = False, limits: Limits = LIMITS) -> Facts:
-    """Read top-level attributes that are no sequences.
+    def _decoded(self, raw: bytes, vr: str) -> tuple[str, ...]:
+        if vr in _BINARY:
+            letter, size = _BINARY[vr]
+            count = len(raw) // size
+            order = "<" if self.is_little_endian else ">"
+            return tuple(map(str, struct.unpack(f"{order}{count}{letter}", raw[: count * size])))
+        is_plain = raw.isascii() and b"\x1b" not in raw
+        text = raw.decode("ascii") if is_plain else _text(raw, self.raw.get("SpecificCharacterSet", b""))
+        text = text.strip("\0 ")
+        return tuple([value.strip("\0 ") for value in text.split("\\")]) if text else ()
+
+
+def read_facts(path: Path, keywords: Iterable[str] = (), *, pixels: bool = False, limits: Limits = LIMITS) -> Facts:
+    """Read the top-level attributes of ``tags.TABLE``, short private elements, and where the pixels lie.
 
     Args:
         path: The file.
-        keywords: DICOM keywords.
-        pixels: Read PixelData too.
+        keywords: What the caller will ask for; every keyword of ``tags.TABLE`` is there anyway.
+        pixels: Read native PixelData too.
         limits: What the guard lets through.
 
     Raises:
@@ -81,47 +115,89 @@ def read_facts(path: Path, keywords: Iterable[str], *, pixels: bool = False, lim
         UnreadableError: Its elements do not nest.
         HostileFileError: The guard refuses its structure.
     """
-    wanted = _wanted(tuple(keywords))
-    seen = scan(path, keep=(*wanted, _CHARSET, *((_PIXEL_DATA,) if pixels else ())), limits=limits)
-    encodings = _encodings(seen.kept.get(_CHARSET, b""))
-    found = {
-        wanted[tag][0]: _values(raw, wanted[tag][1], seen, encodings) for tag, raw in seen.kept.items() if tag in wanted
-    }
+    try:
+        found = scan_plain(path, limits=limits)
+    except Unusual:
+        return _unusual(path, pixels, limits)
+    if found.has_pixels:
+        _check_claims(found, limits)
+    return Facts(
+        transfer_syntax_uid=found.transfer_syntax_uid,
+        has_pixels=found.has_pixels,
+        is_little_endian=True,
+        raw=found.raw,
+        private=found.private,
+        sequences=frozenset(found.sequences) if found.sequences else _NO_SEQUENCES,
+        pixels=found.pixels,
+        pixel_bytes=_stretch(path, *found.pixels) if pixels and found.pixels else b"",
+    )
+
+
+def _stretch(path: Path, start: int, length: int) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(start)
+        return stream.read(length)
+
+
+def _check_claims(found: Found, limits: Limits) -> None:
+    raw = found.raw
+    rows, columns, samples, bits = (int.from_bytes(raw.get(keyword, b"")[:2], "little") for keyword in _SIZES)
+    claimed = claimed_bytes(
+        values=rows * columns * (samples or 1),
+        bits=bits,
+        frames=raw.get("NumberOfFrames", b""),
+        photometric=raw.get("PhotometricInterpretation", b""),
+    )
+    check_claims(claimed, stored=found.stored_bytes, is_encapsulated=found.is_encapsulated, limits=limits)
+
+
+def _unusual(path: Path, is_with_pixels: bool, limits: Limits) -> Facts:
+    """Read a file of any encoding through the guard's walk."""
+    from racoon_data.dicom import guard
+
+    tags = {tag: keyword for keyword, (tag, vr) in TABLE.items() if vr != "SQ"}
+    seen = guard.scan(path, keep=(*tags, *((_PIXEL_DATA,) if is_with_pixels else ())), limits=limits)
+    private = {tag: place.vr for tag, place in seen.elements.items() if _is_private(tag) and 0 < place.length <= 64}
+    kept = guard.scan(path, keep=private, limits=limits).kept if private else {}
+    is_raw = seen.is_little_endian and seen.transfer_syntax_uid != _DEFLATED
+    pixels = seen.elements.get(_PIXEL_DATA)
     return Facts(
         transfer_syntax_uid=seen.transfer_syntax_uid,
         has_pixels=not _PIXELS.isdisjoint(seen.elements),
         is_little_endian=seen.is_little_endian,
-        values={keyword: values for keyword, values in found.items() if values},
+        raw={tags[tag]: value for tag, value in seen.kept.items() if tag in tags},
+        private={tag: (b"" if seen.is_implicit else private[tag], value) for tag, value in kept.items()},
+        sequences=frozenset(name for name, (tag, vr) in TABLE.items() if vr == "SQ" and tag in seen.elements),
+        pixels=(pixels.start, pixels.length) if pixels and pixels.length != UNDEFINED and is_raw else None,
         pixel_bytes=seen.kept.get(_PIXEL_DATA, b""),
     )
 
 
-@lru_cache(maxsize=16)
-def _wanted(keywords: tuple[str, ...]) -> dict[int, tuple[str, str]]:
-    tags = {keyword: tag_for_keyword(keyword) for keyword in keywords}
-    return {tag: (keyword, dictionary_VR(tag)[:2]) for keyword, tag in tags.items() if tag is not None}
+def _is_private(tag: int) -> bool:
+    return tag >> 16 & 1 == 1 and (tag & 0xFFFF < 0x100 or tag >> 16 in PRIVATE_GROUPS)
+
+
+def _text(raw: bytes, charset: bytes) -> str:
+    """Decode text; what does not decode becomes a replacement character (pydicom would warn each time)."""
+    term = charset.strip(b"\0 ")
+    if term in _DECODERS:
+        return raw.decode(_DECODERS[term], "replace")
+    return _by_pydicom(raw, term)
+
+
+def _by_pydicom(raw: bytes, charset: bytes) -> str:
+    from pydicom.charset import decode_bytes
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return str(decode_bytes(raw, _encodings(charset), {ord("\\")}))
 
 
 @lru_cache(maxsize=64)
 def _encodings(raw: bytes) -> tuple[str, ...]:
+    from pydicom.charset import convert_encodings
+
     terms = [term.strip() for term in raw.decode("ascii", "replace").strip("\0 ").split("\\")]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return tuple(convert_encodings(terms))
-
-
-def _values(raw: bytes, vr: str, seen: Scan, encodings: tuple[str, ...]) -> tuple[str, ...]:
-    if vr in _BINARY:
-        letter, size = _BINARY[vr]
-        count = len(raw) // size
-        order = "<" if seen.is_little_endian else ">"
-        return tuple(str(value) for value in struct.unpack(f"{order}{count}{letter}", raw[: count * size]))
-    text = (raw.decode("ascii") if raw.isascii() and b"\x1b" not in raw else _decoded(raw, encodings)).strip("\0 ")
-    return tuple(value.strip("\0 ") for value in text.split("\\")) if text else ()
-
-
-def _decoded(raw: bytes, encodings: tuple[str, ...]) -> str:
-    """Decode text; what does not decode becomes a replacement character (pydicom would warn each time)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return str(decode_bytes(raw, encodings, {ord("\\")}))

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
-
+from racoon_data.dicom.claims import check_claims, claimed_bytes
 from racoon_data.dicom.walk import LIMITS, UNDEFINED, Buffer, Element, Limits, Traced, Walk, looks_explicit
 from racoon_data.errors import HostileFileError, NotDicomError, TruncatedError, UnreadableError
 
 _TRANSFER_SYNTAX = 0x00020010
+_IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 _PIXEL_TAGS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 _ROWS, _COLUMNS, _BITS_ALLOCATED = 0x00280010, 0x00280011, 0x00280100
 _SAMPLES, _PHOTOMETRIC, _FRAMES = 0x00280002, 0x00280004, 0x00280008
@@ -96,7 +96,7 @@ def _scan(data: Buffer, has_preamble: bool, wanted: tuple[Iterable[int], Iterabl
     syntax = meta.raw(_TRANSFER_SYNTAX).strip(b"\0 ").decode("ascii", "replace")
     if offset + 8 > len(data):
         raise TruncatedError("the file has no data set", hint="retrieve it again")
-    if syntax == DeflatedExplicitVRLittleEndian:
+    if syntax == _DEFLATED:
         data, offset = _inflate(data[offset:], limits), 0
     order = ">" if _is_big_endian(data, offset, syntax) else "<"
     walk = Walk(data, order, limits, frozenset(watch))
@@ -109,10 +109,10 @@ def _scan(data: Buffer, has_preamble: bool, wanted: tuple[Iterable[int], Iterabl
 
 
 def _is_big_endian(data: Buffer, offset: int, syntax: str) -> bool:
-    if syntax == ImplicitVRLittleEndian:
+    if syntax == _IMPLICIT:
         return False
     group = struct.unpack_from("<H", data, offset)[0]
-    return syntax == ExplicitVRBigEndian or (not syntax and group >= 0x0400)
+    return syntax == _BIG_ENDIAN or (not syntax and group >= 0x0400)
 
 
 def _inflate(data: bytes, limits: Limits) -> bytes:
@@ -126,26 +126,15 @@ def _inflate(data: bytes, limits: Limits) -> bytes:
 
 
 def _check_pixels(walk: Walk) -> None:
-    """Compare what the header claims of the pixels with what is stored (PS3.5, section 8)."""
     stored = next((walk.elements[tag] for tag in _PIXEL_TAGS if tag in walk.elements), None)
     if stored is None:
         return
-    claimed = _claimed_bytes(walk)
-    if claimed > walk.limits.pixel_bytes:
-        raise HostileFileError("the header claims more pixels than the limit", hint="keep the file out")
-    size = len(walk.data) - stored.start if stored.length == UNDEFINED else stored.length
-    if claimed > 64 << 20 and claimed > walk.limits.expansion * size:
-        raise HostileFileError("the header claims far more pixels than are stored", hint="keep the file out")
-    if stored.length != UNDEFINED and size < claimed:
-        raise TruncatedError("the pixel data are shorter than rows, columns and frames say", hint="retrieve it again")
-
-
-def _claimed_bytes(walk: Walk) -> int:
-    rows, columns, bits = (walk.unsigned(tag) for tag in (_ROWS, _COLUMNS, _BITS_ALLOCATED))
-    samples = walk.unsigned(_SAMPLES) or 1
-    digits = walk.raw(_FRAMES).strip(b"\0 ")
-    frames = int(digits) if digits.isdigit() and len(digits) < 12 else 1
-    values = rows * columns * samples * frames
-    if walk.raw(_PHOTOMETRIC).strip(b"\0 ") == b"YBR_FULL_422":
-        values = values * 2 // 3
-    return (values * bits + 7) // 8
+    is_encapsulated = stored.length == UNDEFINED
+    claimed = claimed_bytes(
+        values=walk.unsigned(_ROWS) * walk.unsigned(_COLUMNS) * (walk.unsigned(_SAMPLES) or 1),
+        bits=walk.unsigned(_BITS_ALLOCATED),
+        frames=walk.raw(_FRAMES),
+        photometric=walk.raw(_PHOTOMETRIC),
+    )
+    size = len(walk.data) - stored.start if is_encapsulated else stored.length
+    check_claims(claimed, stored=size, is_encapsulated=is_encapsulated, limits=walk.limits)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite, sqrt
 from pathlib import Path
-
-import numpy as np
 
 from racoon_data.cases import Acquisition
 from racoon_data.dicom.facts import Facts
 from racoon_data.dicom.series import SliceHeader
 from racoon_data.errors import NoGeometryError, UnsupportedObjectError, UnsupportedPixelsError
-from racoon_data.geometry import Point
+from racoon_data.geometry import Point, cross, dot
 from racoon_data.refs import SeriesRef
 
-KEYWORDS = (
-    "MediaStorageSOPClassUID", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
-    "PatientID", "StudyDate", "FrameOfReferenceUID", "Modality", "SeriesDescription", "BodyPartExamined",
-    "Manufacturer", "ManufacturerModelName", "ImageType", "ConvolutionKernel", "SliceThickness", "KVP",
-    "ContrastBolusAgent", "PatientPosition", "Rows", "Columns", "NumberOfFrames", "ImagePositionPatient",
-    "ImageOrientationPatient", "PixelSpacing", "InstanceNumber", "EchoNumbers", "EchoTime", "DiffusionBValue",
-    "ComplexImageComponent", "TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "AcquisitionTime",
-)  # fmt: skip
+_SKEW = 1e-3
+
+MULTIFRAME_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.2.1": "enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.4.1": "enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.4.3": "enhanced MR colour",
+    "1.2.840.10008.5.1.4.1.1.4.4": "legacy converted enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.130": "enhanced PET",
+    "1.2.840.10008.5.1.4.1.1.128.1": "legacy converted enhanced PET",
+    "1.2.840.10008.5.1.4.1.1.30": "parametric map",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,7 @@ class Image:
     @property
     def along_normal(self) -> float:
         """Distance of the slice from the origin along its normal (mm)."""
-        normal = np.cross(self.header.row_direction, self.header.column_direction)
-        return float(normal @ np.array(self.header.position_lps))
+        return dot(cross(self.header.row_direction, self.header.column_direction), self.header.position_lps)
 
 
 def images_of(path: Path, facts: Facts) -> tuple[Image, ...]:
@@ -46,7 +48,13 @@ def images_of(path: Path, facts: Facts) -> tuple[Image, ...]:
         UnsupportedObjectError: It claims several frames and is of a kind that has one.
         UnsupportedPixelsError: It has no pixel data.
         NoGeometryError: It does not say where it lies.
+        FrameCountError: It describes another number of frames than it claims.
+        DicomError: It cannot be read.
     """
+    if facts.text("SOPClassUID") in MULTIFRAME_CLASSES:
+        from racoon_data.dicom.multiframe import frames_of
+
+        return frames_of(path, facts)
     return (image_of(path, facts),)
 
 
@@ -63,22 +71,26 @@ def image_of(path: Path, facts: Facts) -> Image:
     if not facts.has_pixels:
         raise UnsupportedPixelsError("the image has no pixel data", hint="retrieve it again")
     return Image(
-        header=_slice_header(path, facts),
+        header=slice_header(path, facts),
         ref=SeriesRef(facts.text("StudyInstanceUID"), facts.text("SeriesInstanceUID")),
         facts=facts,
     )
 
 
-def _slice_header(path: Path, facts: Facts) -> SliceHeader:
+def slice_header(path: Path, facts: Facts) -> SliceHeader:
+    """Describe where a slice lies.
+
+    Raises:
+        NoGeometryError: It does not say, or what it says makes no sense.
+    """
     position = facts.numbers("ImagePositionPatient", count=3)
     orientation = facts.numbers("ImageOrientationPatient", count=6)
     spacing = facts.numbers("PixelSpacing", count=2)
     if position is None or orientation is None or spacing is None:
         raise NoGeometryError("the image does not say where it lies", hint="nothing racoon could know")
-    row, column = np.array(orientation[:3]), np.array(orientation[3:])
-    lengths = np.linalg.norm(row), np.linalg.norm(column)
-    is_sound = np.isfinite([*position, *orientation, *spacing]).all() and min(spacing) > 0
-    if not is_sound or not np.allclose(lengths, 1, atol=1e-3) or abs(row @ column) > 1e-3:
+    row, column = _unit(*orientation[:3]), _unit(*orientation[3:])
+    is_sound = all(map(isfinite, (*position, *spacing))) and min(spacing) > 0
+    if not is_sound or row is None or column is None or abs(dot(row, column)) > _SKEW:
         raise NoGeometryError("position, orientation or pixel spacing make no sense", hint="ask for a new export")
     return SliceHeader(
         path=path,
@@ -86,16 +98,18 @@ def _slice_header(path: Path, facts: Facts) -> SliceHeader:
         rows=facts.whole("Rows"),
         columns=facts.whole("Columns"),
         position_lps=(position[0], position[1], position[2]),
-        row_direction=_point(row / lengths[0]),
-        column_direction=_point(column / lengths[1]),
+        row_direction=row,
+        column_direction=column,
         pixel_spacing_mm=(spacing[0], spacing[1]),
         instance_number=facts.whole("InstanceNumber"),
+        facts=facts,
     )
 
 
-def _point(vector: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Point:
-    x, y, z = (float(value) for value in vector)
-    return (x, y, z)
+def _unit(x: float, y: float, z: float) -> Point | None:
+    """Make a direction exactly one long, ``None`` where it is not about one to begin with."""
+    length = sqrt(x * x + y * y + z * z) if isfinite(x + y + z) else 0.0
+    return (x / length, y / length, z / length) if abs(length - 1) <= _SKEW else None
 
 
 def acquisition_of(facts: Facts) -> Acquisition:

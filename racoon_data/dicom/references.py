@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from racoon_data.dicom.guard import scan
-from racoon_data.dicom.headers import read_dataset, text_of
 from racoon_data.dicom.series import AnnotationFile
 from racoon_data.refs import InstanceRef
 
@@ -40,6 +39,8 @@ def annotation_file(path: Path) -> AnnotationFile:
         TruncatedError: It ends too early.
         HostileFileError: The guard refuses its structure.
     """
+    from racoon_data.dicom.headers import read_dataset, text_of
+
     scanned = scan(path, watch=_WATCHED)
     dataset = read_dataset(path, tags=_OWN, is_scanned=True)
     sop_class = text_of(dataset, "SOPClassUID")

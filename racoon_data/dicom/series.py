@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from racoon_data.cases import Acquisition
+from racoon_data.dicom.facts import Facts
 from racoon_data.geometry import Point
 from racoon_data.outcomes import Outcome
 from racoon_data.refs import InstanceRef, SeriesRef
 
-if TYPE_CHECKING:
-    from racoon_data.dicom.facts import Facts
-
 SeriesKey = tuple[SeriesRef, str]
+Splits = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ class SliceHeader:
         instance_number: InstanceNumber, 0 where absent; of a frame its number, from 1.
         frame: Index from 0 of the frame in a file of many, ``None`` in a file of one.
         tiles: Tiles along a side of a mosaic that holds the slice, 0 where it is no mosaic.
-        facts: Attributes of the slice as they were read, ``None`` where they were not.
+        facts: What the one pass over the file kept, ``None`` where the header was made by hand.
     """
 
     path: Path
@@ -61,7 +59,8 @@ class Series:
         frame_of_reference: FrameOfReferenceUID, ``None`` where absent.
         slices: Headers, ascending along the slice normal (row direction x column direction).
         acquisition: How it was made.
-        part: What set it apart where one series UID held several volumes, else empty.
+        part: What set it apart where one series UID held several volumes (``EchoNumbers=2``), else empty.
+        splits: The same as pairs of attribute and value, in the order they decided.
     """
 
     ref: SeriesRef
@@ -71,6 +70,7 @@ class Series:
     slices: tuple[SliceHeader, ...]
     acquisition: Acquisition
     part: str = ""
+    splits: Splits = ()
 
     @property
     def key(self) -> SeriesKey:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from racoon_data.dicom.facts import read_facts
-from racoon_data.dicom.images import KEYWORDS, Image, acquisition_of, images_of
+from racoon_data.dicom.images import MULTIFRAME_CLASSES, Image, acquisition_of, images_of
 from racoon_data.dicom.references import ANNOTATION_CLASSES, annotation_file
-from racoon_data.dicom.series import AnnotationFile, Series, Sorted
+from racoon_data.dicom.series import AnnotationFile, Series, Sorted, Splits
 from racoon_data.dicom.splitting import split
 from racoon_data.errors import (
     DuplicateInstanceError,
@@ -31,14 +31,6 @@ IMAGE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     "1.2.840.10008.5.1.4.1.1.4": "MR",
     "1.2.840.10008.5.1.4.1.1.128": "PET",
-}
-_MULTIFRAME_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.2.1": "enhanced CT",
-    "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted enhanced CT",
-    "1.2.840.10008.5.1.4.1.1.4.1": "enhanced MR",
-    "1.2.840.10008.5.1.4.1.1.4.4": "legacy converted enhanced MR",
-    "1.2.840.10008.5.1.4.1.1.130": "enhanced PET",
-    "1.2.840.10008.5.1.4.1.1.128.1": "legacy converted enhanced PET",
 }
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
@@ -63,16 +55,27 @@ def files_under(folder: Path, *, without: Iterable[Path] = ()) -> tuple[Path, ..
     home, outputs = folder.resolve(), {output.resolve() for output in without}
     if home in outputs:
         raise SettingsError("input and output are the same folder", hint="name another folder for the output")
-    found: list[Path] = []
-    for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if (Path(where) / name).resolve() not in outputs]
-        found += [Path(where) / name for name in names]
-    kept = (path for path in found if not is_partial(path) and _is_inside(path, home))
-    return tuple(sorted(kept, key=lambda path: path.as_posix()))
+    return tuple(map(Path, sorted(_files_below(str(folder), home, outputs))))
 
 
-def _is_inside(path: Path, home: Path) -> bool:
-    return path.is_file() and (not path.is_symlink() or home in path.resolve().parents)
+def _files_below(folder: str, home: Path, outputs: set[Path]) -> Iterator[str]:
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if not outputs or Path(entry.path).resolve() not in outputs:
+                        waiting.append(entry.path)
+                elif _is_input(entry, home):
+                    yield entry.path
+
+
+def _is_input(entry: os.DirEntry[str], home: Path) -> bool:
+    if is_partial(entry.name):
+        return False
+    if not entry.is_symlink():
+        return entry.is_file()
+    return entry.is_file() and home in Path(entry.path).resolve().parents
 
 
 def sort_files(paths: Iterable[Path], *, root: Path) -> Sorted:
@@ -86,7 +89,8 @@ def sort_files(paths: Iterable[Path], *, root: Path) -> Sorted:
         Series in order of study, series and part; annotations in order of SOPInstanceUID; an outcome
         for every other file, in order of path.
     """
-    items = [(FileRef(_name(path, root)), path) for path in sorted(paths)]
+    before = str(root).rstrip(os.sep) + os.sep
+    items = [(FileRef(_name(path, before)), path) for path in sorted(paths, key=str)]
     results = list(run_items("sort", items, _read))
     outcomes = [result.outcome for result in results if result.value is None]
     found = [(result.outcome.ref, result.value) for result in results if result.value is not None]
@@ -97,12 +101,13 @@ def sort_files(paths: Iterable[Path], *, root: Path) -> Sorted:
     return Sorted(_series(images), tuple(notes), tuple(everything))
 
 
-def _name(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+def _name(path: Path, before: str) -> str:
+    text = str(path)
+    return text[len(before) :].replace(os.sep, "/") if text.startswith(before) else path.name
 
 
 def _read(path: Path) -> tuple[Image, ...] | AnnotationFile:
-    facts = read_facts(path, KEYWORDS)
+    facts = read_facts(path)
     sop_class = facts.text("SOPClassUID")
     if facts.text("MediaStorageSOPClassUID") == _DIRECTORY_CLASS:
         raise NotDicomError("a DICOMDIR lists files and holds none", hint="its files are found by themselves")
@@ -110,10 +115,10 @@ def _read(path: Path) -> tuple[Image, ...] | AnnotationFile:
         raise UnreadableError("the file does not say which object it is", hint="ask the sender for a new export")
     if sop_class in ANNOTATION_CLASSES:
         return annotation_file(path)
-    if sop_class in IMAGE_CLASSES:
+    if sop_class in IMAGE_CLASSES or sop_class in MULTIFRAME_CLASSES:
         return images_of(path, facts)
-    kind = _MULTIFRAME_CLASSES.get(sop_class, f"SOP class {sop_class}")
-    raise UnsupportedObjectError(f"{kind} is not read", hint="single-frame CT, MR and PET images are")
+    hint = "CT, MR and PET images, enhanced ones too, and parametric maps are"
+    raise UnsupportedObjectError(f"SOP class {sop_class} is not read", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +160,11 @@ def _series(images: Sequence[Image]) -> tuple[Series, ...]:
     by_series: dict[SeriesRef, list[Image]] = defaultdict(list)
     for image in images:
         by_series[image.ref].append(image)
-    made = [_one_series(part, group) for ref in by_series for part, group in split(by_series[ref])]
+    made = [_one_series(splits, group) for ref in by_series for splits, group in split(by_series[ref])]
     return tuple(sorted(made, key=lambda series: (series.ref, series.part)))
 
 
-def _one_series(part: str, images: Sequence[Image]) -> Series:
+def _one_series(splits: Splits, images: Sequence[Image]) -> Series:
     ordered = sorted(images, key=lambda image: (image.along_normal, image.header.instance_number, image.header.sop_uid))
     first = ordered[0]
     return Series(
@@ -169,5 +174,6 @@ def _one_series(part: str, images: Sequence[Image]) -> Series:
         frame_of_reference=first.facts.text("FrameOfReferenceUID") or None,
         slices=tuple(image.header for image in ordered),
         acquisition=acquisition_of(first.facts),
-        part=part,
+        part="; ".join(f"{name}={value}" for name, value in splits),
+        splits=splits,
     )

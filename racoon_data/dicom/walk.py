@@ -6,8 +6,6 @@ import mmap
 import struct
 from dataclasses import dataclass, field
 
-from pydicom.datadict import DicomDictionary
-
 from racoon_data.errors import HostileFileError, TruncatedError, UnreadableError
 
 UNDEFINED = 0xFFFFFFFF
@@ -154,9 +152,7 @@ class Walk:
     def _head(self, tag: int, offset: int, *, is_implicit: bool) -> tuple[bytes, int, int]:
         vr = self.data[offset + 4 : offset + 6]
         if is_implicit or not (vr.isalpha() and vr.isupper()):
-            entry = DicomDictionary.get(tag)
-            known = entry[0][:2].encode() if entry else b"UN"
-            return known, offset + 8, struct.unpack_from(self.order + "I", self.data, offset + 4)[0]
+            return _known_vr(tag), offset + 8, struct.unpack_from(self.order + "I", self.data, offset + 4)[0]
         if vr not in _LONG_VRS:
             return vr, offset + 8, struct.unpack_from(self.order + "H", self.data, offset + 6)[0]
         if offset + 12 > len(self.data):
@@ -207,6 +203,13 @@ class Walk:
         if end > len(self.data):
             raise TruncatedError("an element is shorter than its length says", hint="retrieve it again")
         raise UnreadableError("an element is longer than its sequence", hint="ask the sender for a new export")
+
+
+def _known_vr(tag: int) -> bytes:
+    from pydicom.datadict import DicomDictionary
+
+    entry = DicomDictionary.get(tag)
+    return entry[0][:2].encode() if entry else b"UN"
 
 
 def looks_explicit(data: Buffer, offset: int) -> bool:

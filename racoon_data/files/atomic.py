@@ -72,9 +72,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         raise
 
 
-def is_partial(path: Path) -> bool:
+def is_partial(name: str) -> bool:
     """Tell whether a name is the temporary one of ``whole_file``: a killed process may leave such a file behind."""
-    return path.name.startswith(".") and path.suffix == _PARTIAL
+    return name.startswith(".") and name.endswith(_PARTIAL)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -21,6 +21,7 @@ from nibabel.wrapstruct import WrapStructError
 from racoon_data.errors import DamagedDatasetError, DatasetError
 from racoon_data.files.atomic import storage_errors, whole_file
 from racoon_data.geometry import Geometry, as_affine
+from racoon_data.labels import BoxedMask, Mask
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _LEVEL = 2
@@ -51,6 +52,35 @@ def write_nifti(path: Path, array: npt.NDArray[Any], geometry: Geometry, *, unit
     """
     with whole_file(path) as partial:
         write_nifti_as(partial, array, geometry, unit=unit, is_packed=path.suffix == ".gz")
+
+
+def write_mask(path: Path, mask: Mask | BoxedMask, geometry: Geometry) -> None:
+    """Write a mask as uint8 (0 and 1), slice by slice where it is boxed: it is never a whole grid in memory.
+
+    Args:
+        path: A ``.nii.gz``.
+        mask: The mask ``[k, j, i]``.
+        geometry: Its grid.
+
+    Raises:
+        DatasetError: Mask and grid differ.
+        DiskFullError: No space is left; nothing is left behind.
+    """
+    if not isinstance(mask, BoxedMask):
+        write_nifti(path, mask, geometry)
+        return
+    if mask.shape != geometry.array_shape:
+        raise DatasetError(f"a mask of {mask.shape} does not lie on a grid of {geometry.array_shape}")
+    head = _header(np.dtype(np.uint8), geometry, "", (1.0, 0.0))
+    with (
+        whole_file(path) as partial,
+        storage_errors(path.name),
+        partial.open("wb") as stream,
+        igzip.IGzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=stream, mtime=0) as packed,
+    ):
+        packed.write(head)
+        for plane in mask.planes():
+            packed.write(plane.reshape(-1).view(np.uint8).data)
 
 
 def write_nifti_as(

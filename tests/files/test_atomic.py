@@ -19,7 +19,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path
     def torn() -> None:
         with whole_file(path) as partial:
             partial.write_text("new")
-            raise KeyError(is_partial(partial))
+            raise KeyError(is_partial(partial.name))
 
     with pytest.raises(KeyError, match="True"):
         torn()
