@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from racoon_data.convert.certificate import Terms
 from racoon_data.convert.choices import DEFAULT, Choices
+from racoon_data.convert.promises import Terms
 from racoon_data.convert.publish import publish
 from racoon_data.dicom.series import Series, Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
@@ -150,8 +150,7 @@ def _plan(series: Series) -> Facts:
 def _convert(out: Path, choices: Choices, series: Series) -> Facts:
     row = _row(series)
     stacked = stack_stored(series, choices.wanted)
-    is_plain = not stacked.decisions and all(header.frame is None for header in series.slices)
-    terms = Terms(choices.wanted, is_plain)
+    terms = Terms(choices.wanted)
     published = publish(stacked, series, out / str(row["file"]), terms=terms)
     decided = {"Decisions": list(stacked.decisions)} if stacked.decisions else {}
     facts = {**_sidecar(series), **decided, **{key: value for key, value in published.items() if key != "file"}}
