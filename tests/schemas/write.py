@@ -6,10 +6,14 @@ import json
 
 from pydantic import BaseModel
 
+from racoon_data.annotations.tools.mapping import ReportMapping
 from racoon_data.faults import FaultPlan
 from racoon_data.files.case_sidecar import CaseSidecar
+from racoon_data.files.label_file import LabelFile
 from racoon_data.files.manifest import Manifest
 from racoon_data.harmonize.recipe import Recipe
+from racoon_data.pacs.planning import PullPlan
+from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 from racoon_train.federated.job import Job
@@ -17,10 +21,14 @@ from racoon_train.federated.job import Job
 MODELS: dict[str, type[BaseModel]] = {
     "dataset-manifest": Manifest,
     "case-sidecar": CaseSidecar,
+    "label-file": LabelFile,
     "recipe": Recipe,
+    "report-mapping": ReportMapping,
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "pacs-profile": PacsProfile,
+    "pull-plan": PullPlan,
     "fault-plan": FaultPlan,
 }
 
