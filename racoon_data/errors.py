@@ -146,6 +146,12 @@ class NoGeometryError(DicomError):
     code = "dicom.no_geometry"
 
 
+class SuvError(DicomError):
+    """A PET series cannot be turned into SUV: an attribute the formula needs is missing or makes no sense."""
+
+    code = "convert.no_suv"
+
+
 class UncertifiedError(DicomError):
     """A written volume does not hold the values its headers promise."""
 
