@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from racoon_data import __version__
 from racoon_data.deid.admission import kind_of, refuse_incomplete
 from racoon_data.deid.engine import Engine
-from racoon_data.deid.identity import Identity, identity_of
-from racoon_data.deid.marks import mark, receipt_of
+from racoon_data.deid.identity import Identity, identity_in
+from racoon_data.deid.marks import file_head, marks_of, receipt_of
 from racoon_data.deid.origin import original_of
 from racoon_data.deid.profile import EDITION, Profile
 from racoon_data.deid.pseudonyms import Pseudonymizer
@@ -25,9 +25,10 @@ from racoon_data.deid.quarantine import released_in, set_aside
 from racoon_data.deid.register import Original, Register
 from racoon_data.deid.rules import rulebook
 from racoon_data.deid.selfcheck import check
-from racoon_data.deid.writing import Encoded, encode
-from racoon_data.dicom.headers import read_dataset, text_of
-from racoon_data.errors import DicomError, ForgottenPatientError, NotDicomError, QuarantineError, UnreadableError
+from racoon_data.deid.writing import Encoded
+from racoon_data.dicom.headers import read_dataset
+from racoon_data.dicom.opened import OpenedFile, bytes_of, open_bytes, sha256_of_bytes
+from racoon_data.errors import DicomError, ForgottenPatientError, NotDicomError, QuarantineError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import sha256_of, whole_file
 from racoon_data.refs import FileRef, InstanceRef
@@ -36,6 +37,7 @@ from racoon_data.site.audit import AuditLog, entries
 from racoon_data.site.lock import turns_in
 
 STEP = "deidentify"
+_PIXELS = 0x7FE00000
 _PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError, struct.error)
 
 
@@ -167,24 +169,21 @@ def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> Deidentif
         QuarantineError: It may not pass.
         StorageError: The disk is full.
     """
-    digest = _digest(path)
-    if not digest:
-        raise UnreadableError("the file cannot be opened", hint="check that it exists and that you may read it")
+    data = bytes_of(path)
     with _discreet():
-        return _passed(door, path, digest, is_rehearsal=is_rehearsal)
+        return _passed(door, open_bytes(data), sha256_of_bytes(data), is_rehearsal=is_rehearsal)
 
 
-def _passed(door: Door, path: Path, digest: str, *, is_rehearsal: bool) -> DeidentifiedInstance:
-    dataset = read_dataset(path, pixels=True)
-    planned, receipt = _planned(dataset, door, digest=digest), _receipt(door, digest)
+def _passed(door: Door, opened: OpenedFile, digest: str, *, is_rehearsal: bool) -> DeidentifiedInstance:
+    planned, receipt = _planned(opened, door, digest=digest), _receipt(door, digest)
     try:
         if planned.patient in door.forgotten:
             raise ForgottenPatientError("the patient withdrew consent", hint="nothing of the object was kept")
-        kind = kind_of(dataset, door.profile, is_released=digest in door.released)
-        refuse_incomplete(dataset, kind)
+        kind = kind_of(opened, door.profile, is_released=digest in door.released)
+        refuse_incomplete(opened, kind)
         if _is_done(planned.path, receipt):
             return replace(planned, is_resumed=True)
-        encoded = clean_dataset(dataset, door, kind=kind, patient=planned.patient, receipt=receipt)
+        encoded = clean(opened, door, kind=kind, receipt=receipt)
     except (QuarantineError, ForgottenPatientError, *_PARSER_ERRORS):
         if not is_rehearsal:
             _withdraw(planned.path, receipt)
@@ -211,44 +210,56 @@ def _discreet() -> Iterator[None]:
         ) from None
 
 
-def clean_dataset(dataset: Dataset, door: Door, *, kind: str, patient: str, receipt: str) -> Encoded:
-    """De-identify one data set in memory and check the result.
+def clean(opened: OpenedFile, door: Door, *, kind: str, receipt: str) -> Encoded:
+    """De-identify one object in memory and check the result.
 
     Args:
-        dataset: Read with its pixels; changed in place.
+        opened: The object; its pixel data is neither decoded nor copied.
         door: Profile and pseudonyms.
         kind: Kind of object, as ``kind_of`` found it.
-        patient: The patient's pseudonym.
         receipt: Mark of this input.
 
     Raises:
         QuarantineError: The self-check found something.
     """
-    identity = _identity(dataset, door.profile)
-    offset = door.pseudonymizer.day_offset(text_of(dataset, "PatientID"))
-    rules = rulebook(door.profile, kind)
-    Engine(rules, door.pseudonymizer, identity, patient, offset).clean(dataset)
-    mark(dataset, door.profile, receipt)
-    encoded = encode(dataset)
+    names, tree, rules = door.pseudonymizer, opened.tree, rulebook(door.profile, kind)
+    identity, patient_id = _identity(opened, door.profile), opened.text("PatientID")
+    engine = Engine(rules, names, identity, names.patient(patient_id), names.day_offset(patient_id))
+    marks = marks_of(door.profile, receipt, is_implicit=tree.root.is_implicit, order=tree.order)
+    tail = [node for tag, node in sorted(tree.root.nodes.items()) if tag >= _PIXELS]
+    encoded = Encoded(
+        meta=file_head(
+            opened.text("SOPClassUID"), _mapped(door)(opened.text("SOPInstanceUID")), opened.transfer_syntax_uid
+        ),
+        header=engine.clean(tree, marks, before=_PIXELS),
+        source=tree.data,
+        tail=tuple((node.start, node.end) for node in tail if engine.keeps(node)),
+        syntax=UID(opened.transfer_syntax_uid),
+        is_implicit=tree.root.is_implicit,
+        order=tree.order,
+    )
     check(encoded, identity, door.profile)
     return encoded
 
 
-def _identity(dataset: Dataset, profile: Profile) -> Identity:
-    identity = identity_of(dataset)
+def _mapped(door: Door) -> Callable[[str], str]:
+    return str if door.profile.retain_uids else door.pseudonymizer.uid
+
+
+def _identity(opened: OpenedFile, profile: Profile) -> Identity:
+    identity = identity_in(opened)
     return replace(identity, uids=frozenset()) if profile.retain_uids else identity
 
 
-def _planned(dataset: Dataset, door: Door, *, digest: str) -> DeidentifiedInstance:
+def _planned(opened: OpenedFile, door: Door, *, digest: str) -> DeidentifiedInstance:
     original = InstanceRef(
-        text_of(dataset, "StudyInstanceUID"), text_of(dataset, "SeriesInstanceUID"), text_of(dataset, "SOPInstanceUID")
+        opened.text("StudyInstanceUID"), opened.text("SeriesInstanceUID"), opened.text("SOPInstanceUID")
     )
-    names = door.pseudonymizer
-    uid = str if door.profile.retain_uids else names.uid
+    names, uid = door.pseudonymizer, _mapped(door)
     ref = InstanceRef(uid(original.study_uid), uid(original.series_uid), uid(original.sop_uid))
-    patient = names.patient(text_of(dataset, "PatientID"))
+    patient = names.patient(opened.text("PatientID"))
     place = door.out / patient / ref.study_uid / ref.series_uid / f"{ref.sop_uid}.dcm"
-    origin = original_of(dataset, names) if door.vault is not None else None
+    origin = original_of(opened, names) if door.vault is not None else None
     return DeidentifiedInstance(place, ref, original, patient, digest, origin=origin)
 
 
