@@ -88,14 +88,34 @@ class Index:
             db.execute("COMMIT")
         return len(changed)
 
-    def add(self, path: Path) -> None:
-        """Index one file that was just written."""
+    def add(self, path: Path) -> bool:
+        """Index one file that was just written.
+
+        Returns:
+            Whether it can be found now: it is DICOM and names its study, series and instance.
+        """
         state = path.stat()
         with closing(self._connect()) as db:
             db.execute("BEGIN IMMEDIATE")
             name = path.relative_to(self._folder).as_posix()
-            _add(db, self._folder, name, (state.st_size, state.st_mtime_ns))
+            is_found = _add(db, self._folder, name, (state.st_size, state.st_mtime_ns))
             db.execute("COMMIT")
+        return is_found
+
+    def size(self) -> tuple[int, int]:
+        """Count the studies and instances it can find."""
+        with closing(self._connect()) as db:
+            row = db.execute("SELECT (SELECT COUNT(*) FROM studies), (SELECT COUNT(*) FROM instances)").fetchone()
+        return int(row[0]), int(row[1])
+
+    def hidden(self) -> tuple[tuple[Path, Path], ...]:
+        """List the files that are not served, each with the file served in its place: both carry one SOPInstanceUID."""
+        with closing(self._connect()) as db:
+            rows = db.execute(
+                "SELECT f.path, i.path FROM files f JOIN instances i ON i.SOPInstanceUID = f.sop_uid"
+                " WHERE f.path <> i.path ORDER BY f.path"
+            ).fetchall()
+        return tuple((self._folder / second, self._folder / first) for second, first in rows)
 
     def find(self, level: str, keys: Mapping[str, str]) -> Iterator[dict[str, str]]:
         """Answer a query.
@@ -169,7 +189,7 @@ def _forget(db: sqlite3.Connection, path: str) -> None:
     db.execute("DELETE FROM files WHERE path = ?", (path,))
 
 
-def _add(db: sqlite3.Connection, folder: Path, path: str, state: tuple[int, int]) -> None:
+def _add(db: sqlite3.Connection, folder: Path, path: str, state: tuple[int, int]) -> bool:
     sop_uid = None
     try:
         header = read_dataset(folder / path, tags=(*catalog.KEYWORDS, "SpecificCharacterSet"))
@@ -177,6 +197,7 @@ def _add(db: sqlite3.Connection, folder: Path, path: str, state: tuple[int, int]
     except (DicomError, FileNotFoundError):
         sop_uid = None
     db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (path, *state, sop_uid))
+    return sop_uid is not None
 
 
 def _insert(db: sqlite3.Connection, header: Dataset, path: str) -> str | None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydicom.charset import convert_encodings
@@ -14,24 +12,23 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
 
-from racoon_data.errors import DicomError, DiskFullError
-from racoon_data.files.atomic import write_bytes
+from racoon_data.errors import DiskFullError
+from racoon_data.files.atomic import storage_errors
 from racoon_data.pacs.attributes import flat_dataset, put
 from racoon_data.pacs.catalog import known_at
-from racoon_data.pacs.part10 import dataset_bytes, file_head, identity_of
+from racoon_data.pacs.part10 import FileHead, file_head
 from racoon_data.pacs.requests import break_off, request_of
 from racoon_data.pacs.serve_faults import answers
+from racoon_data.pacs.serve_store import incoming, keep
 from racoon_data.pacs.statuses import (
     CANCELLED,
-    CANNOT_UNDERSTAND,
     DOES_NOT_MATCH,
-    DUPLICATE,
     NOT_AUTHORISED,
     OUT_OF_RESOURCES,
     PENDING,
+    PROCESSING_FAILURE,
     SUCCESS,
 )
-from racoon_data.pacs.uids import instance_path
 
 if TYPE_CHECKING:
     from racoon_data.pacs.serve import EmbeddedPacs
@@ -98,37 +95,23 @@ def _on_store(pacs: EmbeddedPacs, event: Any) -> int:
     event.assoc.racoon_received = received + 1
     if pacs.faults.full_after is not None and received >= pacs.faults.full_after:
         return OUT_OF_RESOURCES
-    if pacs.is_read_only:
-        return NOT_AUTHORISED
     try:
         return _store(pacs, event)
     except DiskFullError:
         return OUT_OF_RESOURCES
-    except DicomError:
-        return CANNOT_UNDERSTAND
     except Exception as error:  # noqa: BLE001 - the border to the peer: whatever it sent, it gets a status
         logger.error("unexpected %s while storing", type(error).__name__)
-        return CANNOT_UNDERSTAND
+        return PROCESSING_FAILURE
 
 
 def _store(pacs: EmbeddedPacs, event: Any) -> int:
+    if pacs.is_read_only:
+        return NOT_AUTHORISED
+    request = event.request
     syntax = str(event.context.transfer_syntax)
-    encoded = event.encoded_dataset(include_meta=False)
-    identity = identity_of(encoded, syntax)
-    command = (str(event.request.AffectedSOPClassUID), str(event.request.AffectedSOPInstanceUID))
-    if command != (identity.sop_class_uid, identity.ref.sop_uid) or not identity.ref.study_uid:
-        return DOES_NOT_MATCH
-    with pacs.store_lock:
-        present = pacs.index.stored("IMAGE", {"SOPInstanceUID": identity.ref.sop_uid})
-        if present:
-            return SUCCESS if _is_same(present[0].path, encoded) else DUPLICATE
-        path = instance_path(pacs.folder / "received", identity.ref)
-        write_bytes(path, file_head(*command, syntax) + encoded)
-        pacs.index.add(path)
-    return SUCCESS
-
-
-def _is_same(path: Path, encoded: bytes) -> bool:
-    with suppress(FileNotFoundError, DicomError):
-        return dataset_bytes(path) == encoded
-    return False
+    head = FileHead(str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID), syntax)
+    with incoming(pacs) as partial, storage_errors("an instance"):
+        with partial.open("wb") as stream:
+            stream.write(file_head(head.sop_class_uid, head.sop_uid, syntax))
+            stream.write(event.encoded_dataset(include_meta=False))
+        return keep(pacs, partial, head)

@@ -1,0 +1,1 @@
+"""DICOMweb: QIDO-RS, WADO-RS and STOW-RS as a client (PS3.18)."""
