@@ -23,6 +23,8 @@ _STRING_VRS = frozenset(
 _DUMMY_VRS = _STRING_VRS | {"SQ"}
 _KEEPING = frozenset((Action.KEEP, Action.CLEAN, Action.SCRUB, Action.CHECK_CODE, Action.WALK))
 _WORDS = frozenset((Action.CLEAN, Action.SCRUB))
+_LONGEST_REMEMBERED = 4096
+_MOST_REMEMBERED = 2048
 _REPLACED = Decision(Action.DUMMY, "part of a replaced sequence")
 
 Marks = dict[int, bytes]
@@ -97,6 +99,7 @@ class Engine:
         identity: The patient's own identifiers.
         patient: The patient's pseudonym.
         day_offset: Whole days added to every date.
+        remembered: Elements of this patient, as stored, to what became of them; equal in object after object.
     """
 
     rules: Rulebook
@@ -104,6 +107,7 @@ class Engine:
     identity: Identity
     patient: str
     day_offset: int
+    remembered: dict[bytes, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def clean(self, tree: Tree, marks: Marks, *, before: int) -> bytes:
         """Give every attribute of a data set and of its items its action.
@@ -122,11 +126,32 @@ class Engine:
             while waiting and waiting[0] <= tag:
                 parts.put(marks[waiting.pop(0)])
             if tag not in marks:
-                self._element(tree, root, root.level.nodes[tag], parts)
+                self._known(tree, root, root.level.nodes[tag], parts)
         for tag in waiting:
             parts.put(marks[tag])
         parts.flush()
         return b"".join(parts.done)
+
+    def _known(self, tree: Tree, root: _Place, node: Node, parts: Parts) -> None:
+        """Treat a top-level element as it was treated in the patient's last object, where its bytes are the same."""
+        if root.content is None and self.rules.decide(node.tag, node.vr).action is Action.KEEP:
+            parts.keep(node)
+            return
+        if root.content is not None or node.end - node.start > _LONGEST_REMEMBERED:
+            self._element(tree, root, node, parts)
+            return
+        stored = tree.data[node.start : node.end]
+        if (known := self.remembered.get(stored)) is None:
+            alone = Parts(tree.data)
+            self._element(tree, root, node, alone)
+            alone.flush()
+            known = b"".join(alone.done)
+            if len(self.remembered) < _MOST_REMEMBERED and not self.identity.has_uid_in(stored):
+                self.remembered[stored] = known
+        elif self.identity.has_uid_in(stored):  # it was harmless in another object, and names this one
+            self._element(tree, root, node, parts)
+            return
+        parts.put(known)
 
     def keeps(self, node: Node) -> bool:
         """Tell whether an element of the pixel data's group or behind it stays as it is."""

@@ -68,10 +68,13 @@ class Identity:
             text = text.replace(uid, "")
         return _in_text(self.phrases).sub("", text)
 
+    def has_uid_in(self, data: bytes) -> bool:
+        """Tell whether raw bytes hold a UID of the original."""
+        return any(uid.encode("ascii", "replace") in data for uid in self.uids)
+
     def is_in_header(self, data: bytes) -> bool:
         """Tell whether raw bytes hold a strong phrase, in any encoding and letter case, or a UID of the original."""
-        has_uid = any(uid.encode("ascii", "replace") in data for uid in self.uids)
-        return has_uid or _is_spelled_in(data, self.strong, self.encodings)
+        return self.has_uid_in(data) or _is_spelled_in(data, self.strong, self.encodings)
 
     def is_in_pixels(self, data: bytes) -> bool:
         """Tell whether compressed pixel data holds a long phrase; four letters in a row occur there by chance."""
