@@ -111,8 +111,8 @@ class Tree:
                 raise _too_long(node.end, len(self.data))
             nodes[tag] = node
             offset = node.end
-        if is_open:
-            raise TruncatedError("the file ends inside a sequence", hint="retrieve it again")
+        if is_open or any(self.data[offset:end]):
+            raise TruncatedError("the file ends inside an element or sequence", hint="retrieve it again")
         return Level(nodes, is_implicit), end
 
     def _count(self) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from racoon_data.errors import RacoonError, StorageError
 from racoon_data.events import Event, OnEvent, ignore
@@ -16,6 +16,10 @@ from racoon_data.refs import Ref
 logger = logging.getLogger(__name__)
 
 _ONE_THREAD = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
+
+_LARGEST_BUNDLE = 64
+_BUNDLES_PER_WORKER = 16
+_UNKNOWN_WORKERS = 16
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -101,13 +105,39 @@ def _on_dask(
             )
     try:
         with Client(cluster or scheduler) as client:
-            futures = [client.submit(attempt, item, pure=False) for item in items]
-            for (ref, _), future in zip(items, futures, strict=True):
+            bundles = _bundles(items, workers if scheduler is None else _UNKNOWN_WORKERS)
+            futures = [client.submit(_attempt_all, attempt, bundle, pure=False) for bundle in bundles]
+            for bundle, future in zip(bundles, futures, strict=True):
                 try:
-                    yield future.result()
+                    yield from future.result()
                 except KilledWorker:
-                    message, hint = "its worker process was killed", "use fewer workers: memory may be short"
-                    yield Result(Outcome(ref, step, Status.FAILED, "racoon.error", message, hint))
+                    yield from _one_by_one(client, attempt, bundle, step)
     finally:
         if cluster is not None:
             cluster.close()
+
+
+def _bundles(items: Sequence[tuple[Ref, Item]], workers: int) -> list[Sequence[tuple[Ref, Item]]]:
+    """Let many small items travel together: a task costs the scheduler some milliseconds, whatever it holds."""
+    size = max(1, min(_LARGEST_BUNDLE, len(items) // (_BUNDLES_PER_WORKER * workers)))
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _attempt_all(
+    attempt: Callable[[tuple[Ref, Item]], Result[Value]], items: Sequence[tuple[Ref, Item]]
+) -> list[Result[Value]]:
+    return [attempt(item) for item in items]
+
+
+def _one_by_one(
+    client: Any, attempt: Callable[[tuple[Ref, Item]], Result[Value]], items: Sequence[tuple[Ref, Item]], step: str
+) -> Iterator[Result[Value]]:
+    """Find the item that kills its worker; the others of its bundle are done again."""
+    from dask.distributed import KilledWorker
+
+    for ref, argument in items:
+        try:
+            yield client.submit(attempt, (ref, argument), pure=False).result()
+        except KilledWorker:
+            message, hint = "its worker process was killed", "use fewer workers: memory may be short"
+            yield Result(Outcome(ref, step, Status.FAILED, "racoon.error", message, hint))
