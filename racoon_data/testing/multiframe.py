@@ -60,6 +60,7 @@ class Shape:
         pointers: Tag each dimension index counts.
         shared: Shared functional groups besides geometry and rescaling: keyword to attributes.
         without: Keywords of functional groups to leave out.
+        not_shared: Keywords of shared functional groups that only the frames have.
         number: Tells several files of one series apart.
     """
 
@@ -67,6 +68,7 @@ class Shape:
     pointers: tuple[int, ...] = (0x00209057,)
     shared: dict[str, dict[str, Any]] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    not_shared: tuple[str, ...] = ()
     number: int = 1
 
 
@@ -83,7 +85,9 @@ def write_multiframe(path: Path, plan: SeriesPlan, frames: Sequence[Frame], shap
         What was written.
     """
     image = _top(plan, shape, len(frames))
-    image.SharedFunctionalGroupsSequence = Items([_groups({**_geometry(plan), **shape.shared}, shape.without)])
+    image.SharedFunctionalGroupsSequence = Items(
+        [_groups({**_geometry(plan), **shape.shared}, (*shape.without, *shape.not_shared))]
+    )
     image.PerFrameFunctionalGroupsSequence = Items([_frame_groups(plan, frame, shape.without) for frame in frames])
     stored = np.stack([frame.stored for frame in frames])
     if stored.dtype.kind == "f":
