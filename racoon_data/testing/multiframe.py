@@ -32,6 +32,8 @@ _NOT_ON_TOP = (
     "SequenceVariant", "ScanOptions", "MRAcquisitionType", "EchoTrainLength", "KVP", "XRayTubeCurrent", "ExposureTime",
     "FrameReferenceTime", "ActualFrameDuration", "DecayFactor", "NumberOfSlices", "Units", "SeriesType",
 )  # fmt: skip
+# Functional group that holds the attribute a dimension points at, FrameContentSequence where it is not listed.
+_GROUP_OF = {0x00189082: 0x00189114, 0x00189087: 0x00189117}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +125,7 @@ def _top(plan: SeriesPlan, shape: Shape, count: int) -> Dataset:
 
 def _index(tag: BaseTag, organization: str) -> Dataset:
     item = _item({"DimensionIndexPointer": tag, "DimensionOrganizationUID": organization})
+    item.FunctionalGroupPointer = Tag(_GROUP_OF.get(int(tag), 0x00209111))
     if tag.is_private:
         item.DimensionIndexPrivateCreator = "RACOON PHANTOM DIMENSION"
     return item

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+_RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
 Matrix = npt.NDArray[np.float64]
 
 
 def _save(out: Path, name: str, array: npt.NDArray[np.float64], affine_lps: Matrix) -> None:
-    np.savez(out / f"{name}.npz", array=array, affine_lps=affine_lps)
+    is_colour = array.ndim == 4 and array.shape[-1] == 3
+    planes = np.ascontiguousarray(array.astype(np.uint8)).view(_RGB)[..., 0] if is_colour else array
+    np.savez(out / f"{name}.npz", array=planes, affine_lps=affine_lps)
 
 
 def by_simpleitk(source: Path, out: Path) -> None:
@@ -29,8 +32,7 @@ def by_simpleitk(source: Path, out: Path) -> None:
             affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
             affine[:3, 3] = image.GetOrigin()
             array = sitk.GetArrayFromImage(image)
-            if array.ndim == 3:
-                _save(out, f"{number}_{uid}", array, affine)
+            _save(out, f"{number}_{uid}", array, affine)
 
 
 def by_highdicom(source: Path, out: Path) -> None:
@@ -44,21 +46,15 @@ def by_highdicom(source: Path, out: Path) -> None:
             dataset = pydicom.dcmread(path)
             by_series[dataset.SeriesInstanceUID].append((path, dataset))
     for number, files in enumerate(by_series.values()):
-        if "PerFrameFunctionalGroupsSequence" in files[0][1]:
-            for path, _ in files:
-                volume = highdicom.imread(path).get_volume()
-                _save(out, f"{number}_{path.stem}", np.asarray(volume.array), volume.affine)
+        if "PixelData" not in files[0][1] and "FloatPixelData" not in files[0][1]:
             continue
-        volume = highdicom.get_volume_from_series([dataset for _, dataset in files])
-        _save(out, str(number), np.asarray(volume.array), volume.affine)
-
-
-def _in_ijk_order(out: Path) -> None:
-    """highdicom's arrays are ``[k, j, i]`` with an affine for k, j, i; turn it to i, j, k."""
-    for path in out.glob("*.npz"):
-        with np.load(path) as data:
-            array, affine = data["array"], data["affine_lps"][:, [2, 1, 0, 3]]
-        np.savez(path, array=array, affine_lps=affine)
+        if "PerFrameFunctionalGroupsSequence" in files[0][1]:
+            volumes = [highdicom.imread(path).get_volume() for path, _ in files]
+        else:
+            volumes = [highdicom.get_volume_from_series([dataset for _, dataset in files])]
+        for n, volume in enumerate(volumes):
+            # Its affine is for k, j, i.
+            _save(out, f"{number}_{n}", np.asarray(volume.array), volume.affine[:, [2, 1, 0, 3]])
 
 
 if __name__ == "__main__":
@@ -67,4 +63,3 @@ if __name__ == "__main__":
         by_simpleitk(source, out)
     else:
         by_highdicom(source, out)
-        _in_ijk_order(out)

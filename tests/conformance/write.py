@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,9 @@ Written by `make conformance`; do not edit. Each case is a folder of files with 
 voxel) and with its value (within 2e-6 of the largest). *partial*: some of the expected volumes are there;
 *wrong*: files come out and none is; *nothing*: no file comes out; *n more*: files besides the expected ones.
 Where a refusal is expected, racoon's column has the code of its refusal; of the others it says whether they
-write a file all the same.
+write a file all the same. Options belong to racoon; the others run with their defaults. Where the standard leaves
+a choice, the truth is racoon's policy: MONOCHROME1 and Philips values as they are rescaled, padding above the
+image at the lowest value.
 
 {who}
 """
@@ -92,8 +95,8 @@ def _versions(converters: list[str]) -> str:
     for name, command in (("vtk-dicom", "dicomtonifti"), ("plastimatch", "plastimatch")):
         if name in converters:
             said = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)
-            words = (said.stdout or said.stderr).split()
-            found.append(f"{name} {words[-1] if words else ''}".strip())
+            number = re.search(r"\d+(\.\d+)+", said.stdout + said.stderr)
+            found.append(f"{name} {number.group() if number else ''}".strip())
     return f"Judges beside racoon: {', '.join(found)}." if found else ""
 
 
