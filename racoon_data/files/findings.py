@@ -10,7 +10,7 @@ from pathlib import Path
 from racoon_data.files.atomic import write_text
 from racoon_data.labels import CodedConcept, Finding
 
-_CODED = ("concept", "derivation", "method", "finding", "site", "laterality", "answer")
+_CODED = ("concept", "derivation", "method", "finding", "site", "laterality", "answer", "about")
 
 
 def _columns_of(name: str) -> tuple[str, str, str]:
@@ -26,7 +26,12 @@ FINDING_COLUMNS: tuple[str, ...] = (
     "unit",
     *(column for name in _CODED for column in _columns_of(name)),
     "reader",
+    "observer_type",
     "time_point",
+    "status",
+    "group_kind",
+    "region",
+    "predecessor_sop_uids",
     "referenced_sop_uids",
     "referenced_segments",
 )
@@ -53,7 +58,12 @@ def finding_row(finding: Finding) -> dict[str, str]:
         "value": finding.value,
         "unit": finding.unit,
         "reader": finding.reader,
+        "observer_type": finding.observer_type,
         "time_point": finding.time_point,
+        "status": finding.status,
+        "group_kind": finding.group_kind,
+        "region": finding.region,
+        "predecessor_sop_uids": " ".join(finding.predecessors),
         "referenced_sop_uids": " ".join(finding.referenced_sops),
         "referenced_segments": " ".join(f"{sop_uid}#{number}" for sop_uid, number in finding.referenced_segments),
     }
