@@ -103,7 +103,8 @@ def draw_regions(
         sop_uids: SOPInstanceUID of every slice, in order of k.
         nesting: What closed lines inside others mean.
     """
-    drawn = Drawn(*(np.zeros(geometry.array_shape, dtype=np.bool_) for _ in range(2)))
+    shape = geometry.array_shape
+    drawn = Drawn(areas=np.zeros(shape, dtype=np.bool_), lines=np.zeros(shape, dtype=np.bool_))
     times = Counter(sop_uids)
     slices = {sop_uid: k for k, sop_uid in enumerate(sop_uids) if times[sop_uid] == 1}
     contours: list[Contour] = []

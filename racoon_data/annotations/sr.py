@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from racoon_data.annotations.regions import Drawn, draw_regions
 from racoon_data.annotations.report_header import header_of, require_same_subject
@@ -39,6 +40,10 @@ class SrReader:
 
     policies: ReadingPolicies = DEFAULT_POLICIES
     sop_classes = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in _NUMBERS)
+
+    def under(self, policies: ReadingPolicies) -> Self:
+        """Give a reader that follows these policies."""
+        return replace(self, policies=policies)
 
     def read(
         self,
@@ -80,7 +85,9 @@ class SrReader:
             raise UnsupportedAnnotationError(
                 "the report holds no measurement, evaluation, sentence or region", ref=source, hint="check its export"
             )
-        notes = [f"{count} context item(s) ({what}) are not in the table" for what, count in sorted(walk.context.items())]
+        notes = [
+            f"{count} context item(s) ({what}) are not in the table" for what, count in sorted(walk.context.items())
+        ]
         notes += [f"replaces report {sop_uid}" for sop_uid in header.predecessors]
         return Annotation(
             source,

@@ -14,7 +14,13 @@ from racoon_data.annotations.regions import Region, complaint_about
 from racoon_data.annotations.report_header import observers_of
 from racoon_data.annotations.sr_values import Measured, measured_in
 from racoon_data.dicom.headers import text_of, texts_of
-from racoon_data.errors import AnnotationError, BrokenItemError, EmptyItemError, UncodedItemError, UnsupportedAnnotationError
+from racoon_data.errors import (
+    AnnotationError,
+    BrokenItemError,
+    EmptyItemError,
+    UncodedItemError,
+    UnsupportedAnnotationError,
+)
 from racoon_data.labels import CodedConcept, Finding, ItemIssue
 
 UNNAMED = CodedConcept("", "", "")
@@ -42,8 +48,7 @@ _KNOWN_CONTEXT = (
     | frozenset({("DCM", code) for code in ("111001", "111002", "111003", "126010", "126100", "112227", "111040")})
     | frozenset({("SCT", "106233006"), ("NCIt", "C67447"), ("NCIt", "C67447")})
 )
-_POINTERS = frozenset({"IMAGE", "COMPOSITE", "WAVEFORM", "UIDREF"})
-_GROUP = "group"
+_POINTERS = frozenset({"IMAGE", "COMPOSITE", "UIDREF"})
 
 
 @dataclass(slots=True)
@@ -109,11 +114,11 @@ class Walk:
             self._number(item, path, group, shared)
         elif kind in content.REGIONS:
             self._region(item, path, group)
-        elif kind in content.TEXTUAL | {"CODE", "NUM"} and not content.is_named(item, _IDENTITY):
+        elif kind in content.TEXTUAL | {"CODE", "NUM"}:
             self._words(item, path, group, shared, is_group=is_group)
         elif not kind and texts_of(item, "ReferencedContentItemIdentifier"):
             return  # points at an item that is read where it stands
-        elif kind not in _POINTERS | content.TEXTUAL | {"CODE"}:
+        elif kind not in _POINTERS:
             name = content.name_of(item)
             what = f"{kind or 'item without value type'} ({_spelled(name)})"
             self._issue(path, UnsupportedAnnotationError, f"{what} was left out")
@@ -128,6 +133,7 @@ class Walk:
             is_evaluated = is_group or content.is_named(item, content.EVALUATIONS)
             self._children(item, path, group, shared, is_group=is_evaluated)
             return
+        self._count_identity(item, path)
         before = len(self.findings)
         number = sum(one.number > 0 for one in self.groups) + 1
         inner = Group(number, self._identified(item, shared))
@@ -135,6 +141,12 @@ class Walk:
         self._children(item, path, inner, inner.finding, is_group=True)
         if len(self.findings) == before and not inner.regions:
             self._issue(path, EmptyItemError, "measurement group without a measurement, evaluation or region")
+
+    def _count_identity(self, group: Item, path: str) -> None:
+        for what, keys in (("findings", content.FINDING), ("finding sites", content.SITE)):
+            named = [child for child in content.children(group) if content.is_named(child, keys)]
+            if (count := sum(content.code_in(child) is not None for child in named)) > 1:
+                self._issue(path, BrokenItemError, f"names {count} {what}; its rows hold the first")
 
     def _identified(self, group: Item, shared: Finding) -> Finding:
         """Add what a measurement group says about all its rows."""
@@ -176,7 +188,9 @@ class Walk:
             relation = text_of(child, "RelationshipType")
             if content.kind_of(child) in ("CODE", "TEXT") and relation in ("HAS PROPERTIES", "CONTAINS"):
                 if not content.is_named(child, _IDENTITY):
-                    self._row(child, place, replace(row, value="", unit="", derivation=None, answer=None, about=row.concept))
+                    self._row(
+                        child, place, replace(row, value="", unit="", derivation=None, answer=None, about=row.concept)
+                    )
             else:
                 self._child(child, place, group, row, is_group=False)
 
@@ -205,6 +219,9 @@ class Walk:
         """Read a code or text: an evaluation in a group, a sentence outside; context describes its parent."""
         kind = content.kind_of(item)
         is_words = kind in ("CODE", "TEXT")
+        is_sentence = kind == "TEXT" and content.is_named(item, content.FINDING)
+        if is_group and content.is_named(item, _IDENTITY) and not is_sentence:
+            return
         if content.is_context(item) or (is_group and not is_words):
             if not content.is_named(item, _KNOWN_CONTEXT | _IDENTITY) and kind != "UIDREF":
                 self.context[_spelled(content.name_of(item))] += 1

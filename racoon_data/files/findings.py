@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -72,6 +73,11 @@ def finding_row(finding: Finding) -> dict[str, str]:
         values = (concept.scheme, concept.value, concept.meaning) if concept else ("", "", "")
         row |= zip(_columns_of(name), values, strict=True)
     return {column: row[column] for column in FINDING_COLUMNS}
+
+
+def write_measurements(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    """Write the table as JSON lines (``schemas/measurement``), one object per row, whole or not at all."""
+    write_text(path, "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_findings(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
