@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from racoon_data import console
+from racoon_data.cli.annotations_export import export
 from racoon_data.errors import NothingMatchedError
 from racoon_data.outcomes import exit_code_of
 from racoon_data.policies import Nesting, OpenContours, ReadingPolicies
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from racoon_data.outcomes import Outcome
 
 app = typer.Typer(
-    help="List and read SEG, RTSTRUCT, structured reports and other tools' exports.", no_args_is_help=True
+    help="List, read and export SEG, RTSTRUCT, structured reports and other tools' exports.", no_args_is_help=True
 )
 
 _NOTHING = "no annotation here"
@@ -28,6 +29,8 @@ _EXPORTED = "docs/annotations.md lists the formats that are read; a vendor's rep
 
 Mapping = Annotated[Path | None, typer.Option("--mapping", help="Mapping file (TOML) of a vendor's XML, JSON or CSV.")]
 Images = Annotated[Path | None, typer.Option("--images", help="Folder of the DICOM images, where it is another one.")]
+
+app.command(name="export")(export)
 
 
 @app.command(name="list")

@@ -29,6 +29,8 @@ WRONG = {
     "measurement": (("group_kind",), "flat"),
     "model-card": (("kind",), "magic"),
     "outcome": (("status",), "lost"),
+    "pacs-profile": (("methods", 0), "fax"),
+    "pull-plan": (("studies", 0, "instances"), -1),
     "qc-finding": (("severity",), "bad"),
     "report-mapping": (("format",), "pdf"),
     "quarantine-note": (("fate",), "lost"),
