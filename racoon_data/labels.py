@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +62,18 @@ class Segment:
     tracking_uid: str = ""
 
 
+def _sparse_zeros(shape: tuple[int, int, int]) -> Mask:
+    """Make a mask of nothing whose memory is taken page by page where it is written.
+
+    numpy asks for huge pages, so a small lesion would cost two megabytes in every few slices.
+    """
+    size = math.prod(shape)
+    if not size or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.zeros(shape, dtype=np.bool_)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype=np.bool_).reshape(shape)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxedMask:
     """A mask kept only where it is set; a lesion of a thousand voxels does not cost a whole grid.
@@ -76,7 +90,7 @@ class BoxedMask:
 
     def whole(self) -> Mask:
         """Make the whole mask ``[k, j, i]``."""
-        mask = np.zeros(self.shape, dtype=np.bool_)
+        mask = _sparse_zeros(self.shape)
         mask[tuple(slice(low, low + size) for low, size in zip(self.start, self.piece.shape, strict=True))] = self.piece
         return mask
 
