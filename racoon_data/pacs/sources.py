@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from racoon_data.errors import SettingsError
-from racoon_data.events import OnEvent, ignore
+from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.pacs.find import find, find_listed
+from racoon_data.pacs.folder import FolderSource
 from racoon_data.pacs.matching import wildcard
-from racoon_data.pacs.peer import Node, PacsNode
+from racoon_data.pacs.node import DimseSource
+from racoon_data.pacs.peer import FolderNode, Node, PacsNode
+from racoon_data.ports import Source
 from racoon_data.refs import Match, Query
 
 _DESCRIPTIONS = {"STUDY": "StudyDescription", "SERIES": "SeriesDescription"}
@@ -56,4 +60,29 @@ def _matches(node: Node, question: Question, on_event: OnEvent) -> Iterable[Matc
         if question.keyword:
             return find_listed(node, question.query, question.keyword, question.identifiers, on_event=on_event)
         return find(node, question.query, on_event=on_event)
+    rounds: list[Mapping[str, str]] = [
+        {**question.query.filters, question.keyword: one} for one in question.identifiers
+    ] or [question.query.filters]
+    ask = source_of(node).find
+    found = chain.from_iterable(ask(Query(question.query.level, filters)) for filters in rounds)
+    return noticed(found, on_event)
+
+
+def source_of(node: Node) -> Source:
+    """Open a node as a source of studies.
+
+    Raises:
+        SettingsError: There is no such folder.
+    """
+    if isinstance(node, PacsNode):
+        return DimseSource(node)
+    if isinstance(node, FolderNode):
+        return FolderSource(node)
     raise SettingsError("this kind of node cannot be asked", ref=node, hint="name a node of a [nodes] table")
+
+
+def noticed(matches: Iterable[Match], on_event: OnEvent) -> Iterator[Match]:
+    """Pass matches on, each with its event."""
+    for done, match in enumerate(matches, start=1):
+        on_event(Event("find", "", done))
+        yield match

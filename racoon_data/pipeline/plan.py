@@ -12,7 +12,8 @@ from racoon_data.harmonize.case_rules import check_rule
 from racoon_data.harmonize.label_mapping import load_schema
 from racoon_data.harmonize.recipe import Recipe, recipe_from
 from racoon_data.labels import LabelSchema
-from racoon_data.pacs.peer import PacsNode, named_node
+from racoon_data.pacs.peer import Node
+from racoon_data.pacs.profile import known_node
 from racoon_data.refs import Query
 from racoon_data.settings import StudySettings
 from racoon_data.site.paths import Site
@@ -25,7 +26,7 @@ class Plan:
     Attributes:
         name: Name of the dataset it builds.
         site: The site it runs at.
-        node: The PACS to ask.
+        node: The PACS, service or folder to ask.
         query: What to ask for.
         rule: How studies become cases.
         schema: The label language.
@@ -36,7 +37,7 @@ class Plan:
 
     name: str
     site: Site
-    node: PacsNode
+    node: Node
     query: Query
     rule: CaseRule
     schema: LabelSchema
@@ -61,7 +62,7 @@ def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
     return Plan(
         name=study.name,
         site=site,
-        node=named_node(study.query.node, site.settings, base=site.root),
+        node=known_node(study.query.node, site),
         query=Query("STUDY", study.query.filters),
         rule=_rule(study),
         schema=schema,
