@@ -190,11 +190,13 @@ class ItemIssue:
         item: Which item, such as ``segment 3``, ``frame 12``, ``ROI 2`` or ``group 1``.
         code: Code of the kind of error (``docs/errors.md``), such as ``annotation.broken_item``.
         message: What happened to it, without patient values.
+        is_left_out: No mask of it was made although it has one, so the labels of this image lack something.
     """
 
     item: str
     code: str
     message: str
+    is_left_out: bool = False
 
     def __str__(self) -> str:
         return f"{self.item}: {self.message} ({self.code})"
