@@ -11,6 +11,7 @@ from racoon_data.testing.makers import a_series
 from racoon_data.testing.seg_cases import seg_cases, two_balls
 from racoon_data.testing.seg_writing import SegFile, SegFrame, write_seg
 from tests.annotations.helpers import masks_of, read_seg, read_with
+from tests.journeys.steps import racoon
 
 SIZE = {"slices": 7, "rows": 33, "columns": 35}
 
@@ -210,3 +211,15 @@ def test_a_fractional_policy_has_a_name(tmp_path):
         "full": 1,
     }
     assert found["any"].notes == ("fractional values (probability) count wherever they are above zero",)
+
+
+def test_the_policy_is_an_option_of_the_command(tmp_path):
+    """``annotations read --fractional any`` keeps every voxel above zero and says so in the account."""
+    stored = np.array([[0, 1, 99, 100, 199, 200] + [0] * 29] * 33, dtype=np.uint8)
+    broken(tmp_path, None, [SegFrame(1, 2, stored)], kind="FRACTIONAL", bits=8, names=("a",))
+
+    said = racoon("annotations", "read", tmp_path, tmp_path / "out", "--fractional", "any", "--json")
+
+    (account,) = said.document["annotations"]
+    assert account["masks"][0]["voxels"] == 5 * 33
+    assert "above zero" in account["notes"][0]
