@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom.presentation import build_context
 
-from racoon_data.errors import PacsError
+from racoon_data.errors import PacsCappedError, PacsError
 from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.pacs.asking import answers
 from racoon_data.pacs.associations import associated
@@ -225,7 +225,12 @@ def probe_counts(chart: Chart) -> None:
         chart.limited("counts", f"the PACS returns no {lacking}", "none needed: racoon lists instances itself")
         return
     smallest = min(chart.studies, key=lambda study: int(study[names[1]] or 1 << 30))
-    listed = _listed(chart.node, smallest["StudyInstanceUID"])
+    try:
+        listed = _listed(chart.node, smallest["StudyInstanceUID"])
+    except PacsCappedError as error:
+        remedy = "have the cap raised: series beyond it cannot be listed, and such studies stay unknown-expected"
+        chart.limited("counts", error.message, remedy)
+        return
     if str(listed) != smallest[names[0]]:
         message = f"a study announces {smallest[names[0]]} series and lists {listed}"
         chart.values["counts"] = ()

@@ -10,6 +10,7 @@ from racoon_data.errors import SettingsError
 from racoon_data.pacs.expecting import Expectation, expectation
 from racoon_data.pacs.folder import FolderSource
 from racoon_data.pacs.getting import get
+from racoon_data.pacs.moving import move
 from racoon_data.pacs.peer import FolderNode, Manners, Node, PacsNode
 from racoon_data.pacs.receiving import Receiver
 from racoon_data.refs import InstanceRef, StudyRef
@@ -66,4 +67,6 @@ def method_for(node: Node) -> Method:
     expect = partial(expectation, node)
     if node.retrieve in ("auto", "get"):
         return Method("get", expect, partial(get, node), node.manners)
+    if node.retrieve == "move":
+        return Method("move", expect, partial(move, node), node.manners)
     raise SettingsError(f"retrieval by {node.retrieve} is not available", ref=node, hint='set retrieve = "get"')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from racoon_data.annotations.tools.mapping import ReportMapping, load_mapping
 from racoon_data.cases import CaseRule, ChannelRule
 from racoon_data.dataset.writer import check_label_values
 from racoon_data.errors import SettingsError
@@ -15,8 +16,23 @@ from racoon_data.labels import LabelSchema
 from racoon_data.pacs.peer import Node
 from racoon_data.pacs.profile import known_node
 from racoon_data.refs import Query
-from racoon_data.settings import StudySettings
+from racoon_data.settings import ExportSettings, StudySettings
 from racoon_data.site.paths import Site
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFolder:
+    """A folder of another tool's annotations.
+
+    Attributes:
+        folder: The folder.
+        mapping: Mapping file of a vendor's reports.
+        resample: Let masks of another grid in.
+    """
+
+    folder: Path
+    mapping: ReportMapping | None = None
+    resample: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,7 @@ class Plan:
         annotated: Labels this site annotates.
         recipe: How images and labels are harmonized.
         test_fraction: Share of patients kept for testing.
+        exports: Folders of other tools' annotations.
     """
 
     name: str
@@ -44,6 +61,7 @@ class Plan:
     annotated: tuple[str, ...]
     recipe: Recipe
     test_fraction: float
+    exports: tuple[ExportFolder, ...] = ()
 
 
 def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
@@ -69,7 +87,16 @@ def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
         annotated=_annotated(schema, study.labels.annotated),
         recipe=recipe_from(study.recipe),
         test_fraction=study.test_fraction,
+        exports=tuple(_export(one, base) for one in study.exports),
     )
+
+
+def _export(settings: ExportSettings, base: Path) -> ExportFolder:
+    folder = base / settings.folder
+    if not folder.is_dir():
+        raise SettingsError(f"exports: {settings.folder} is no folder", hint="name the folder of the exports")
+    mapping = load_mapping(base / settings.mapping) if settings.mapping else None
+    return ExportFolder(folder, mapping, settings.resample)
 
 
 def _rule(study: StudySettings) -> CaseRule:
