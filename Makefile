@@ -31,6 +31,7 @@ check: $(READY) ## Style, types, import contracts and the house test
 
 bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/help_time.py
+	$(BIN)/python benchmarks/rtstruct.py
 
 schemas: $(READY) ## Write the schemas that are generated from models
 	$(BIN)/python -m tests.schemas.write

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import sys
 import time
@@ -35,6 +37,13 @@ def document(value: Any) -> None:
 def line(value: Any) -> None:
     """Print one JSON line of a stream, on stdout."""
     print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
+
+
+def csv_line(cells: Iterable[object]) -> None:
+    """Print one line of CSV, on stdout."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    print(text.getvalue(), flush=True)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:

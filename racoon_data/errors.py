@@ -8,6 +8,7 @@ from racoon_data.error_base import about as about
 from racoon_data.error_base import worst as worst
 from racoon_data.pacs_errors import PacsBusyError as PacsBusyError
 from racoon_data.pacs_errors import PacsCappedError as PacsCappedError
+from racoon_data.pacs_errors import PacsEndlessError as PacsEndlessError
 from racoon_data.pacs_errors import PacsError as PacsError
 from racoon_data.pacs_errors import PacsLostError as PacsLostError
 from racoon_data.pacs_errors import PacsPartialError as PacsPartialError

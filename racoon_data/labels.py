@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,17 @@ class BoxedMask:
         mask[tuple(slice(low, low + size) for low, size in zip(self.start, self.piece.shape, strict=True))] = self.piece
         return mask
 
+    def planes(self) -> Iterator[Mask]:
+        """Give the whole mask slice by slice, each ``[j, i]`` and to be used before the next is asked for."""
+        empty, plane = np.zeros(self.shape[1:], dtype=np.bool_), np.zeros(self.shape[1:], dtype=np.bool_)
+        (first, top, left), (slices, rows, columns) = self.start, self.piece.shape
+        for k in range(self.shape[0]):
+            if first <= k < first + slices:
+                plane[top : top + rows, left : left + columns] = self.piece[k - first]
+                yield plane
+            else:
+                yield empty
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentMask:
@@ -124,6 +136,13 @@ class Finding:
         derivation: How the number was derived, such as mean or maximum.
         method: How it was measured.
         referenced_segments: Segments the finding points at: SOPInstanceUID and segment number.
+        group_kind: What it was found on: ``image``, ``planar``, ``volumetric`` (measurement groups),
+            ``report`` (outside any group), ``text`` (a sentence) or ``contour`` (a point or line of a
+            structure set).
+        region: Graphic types of the regions it was measured in, such as ``SCOORD POLYLINE``.
+        observer_type: ``person``, ``device`` or empty.
+        status: State of the report: completion, verification and version, such as ``COMPLETE VERIFIED``.
+        predecessors: Reports this one replaces.
     """
 
     source: InstanceRef
@@ -142,6 +161,11 @@ class Finding:
     derivation: CodedConcept | None = None
     method: CodedConcept | None = None
     referenced_segments: tuple[tuple[str, int], ...] = ()
+    group_kind: str = ""
+    region: str = ""
+    observer_type: str = ""
+    status: str = ""
+    predecessors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)

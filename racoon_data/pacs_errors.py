@@ -65,3 +65,9 @@ class PacsCappedError(PacsError):
     """The answer to a query was cut off by the peer."""
 
     code = "pacs.capped"
+
+
+class PacsEndlessError(PacsError):
+    """The answer to a query does not end."""
+
+    code = "pacs.endless"

@@ -88,10 +88,15 @@ def problems(name: str, document: object) -> tuple[Problem, ...]:
     Raises:
         SchemaError: No schema has this name.
     """
+    errors = sorted(_validator(name).iter_errors(document), key=lambda e: list(map(str, e.path)))
+    return tuple(_problem(error) for error in errors)
+
+
+@lru_cache(maxsize=64)
+def _validator(name: str) -> Any:
     from jsonschema import Draft202012Validator
 
-    errors = sorted(Draft202012Validator(load(name)).iter_errors(document), key=lambda e: list(map(str, e.path)))
-    return tuple(_problem(error) for error in errors)
+    return Draft202012Validator(load(name))
 
 
 def _problem(error: ValidationError) -> Problem:

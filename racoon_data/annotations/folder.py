@@ -16,7 +16,7 @@ from racoon_data.dicom.stacking import geometry_of
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import write_json
 from racoon_data.files.findings import finding_row, write_findings
-from racoon_data.files.nifti import write_nifti
+from racoon_data.files.nifti import write_mask
 from racoon_data.labels import Annotation, CodedConcept, Finding, Segment
 from racoon_data.outcomes import Outcome, tally
 from racoon_data.runner.run import run_items
@@ -132,7 +132,7 @@ def _write_masks(annotation: Annotation, one: Link, out: Path) -> list[dict[str,
         name = f"{drawn.segment.number:03d}-{_slug(drawn.segment.name) or 'segment'}.nii.gz"
         series = "-".join(filter(None, (one.series.ref.series_uid, _slug(one.series.part))))
         path = Path("masks") / one.file.ref.sop_uid / series / name
-        write_nifti(out / path, drawn.mask, annotation.geometry)
+        write_mask(out / path, drawn.drawn, annotation.geometry)
         voxels = drawn.voxels
         ml = round(voxels * annotation.geometry.voxel_ml, 6)
         masks.append({"file": path.as_posix(), **_described(drawn.segment), "voxels": voxels, "ml": ml})

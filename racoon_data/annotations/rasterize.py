@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from racoon_data.labels import Mask
+from racoon_data.policies import Nesting
 
 # Vertices in voxel units, one row (i, j) each; the last vertex joins the first.
 Polygon = npt.NDArray[np.float64]
@@ -19,69 +21,96 @@ _Integers = npt.NDArray[np.int64]
 PATH_TOLERANCE = 1e-6
 
 NESTED = "lie inside another one and were read as holes or islands in holes"
+JOINED = "lie inside another one and were joined with it, as asked"
 OVERLAPPING = "cross another one and were joined with it"
 DUPLICATE = "repeat another one and were read once"
 
 
-def fill(polygon: Polygon, *, shape: tuple[int, int]) -> Mask:
-    """Fill one closed polygon: voxel centres inside by parity.
+@dataclass(frozen=True, slots=True, eq=False)
+class Edges:
+    """Edges of many polygons.
+
+    Attributes:
+        start: Where each edge starts, (i, j) in voxel units.
+        stop: Where it ends.
+        plane: Which slice of the result it is drawn on.
+    """
+
+    start: Polygon
+    stop: Polygon
+    plane: _Integers
+
+
+def edges_of(polygons: Sequence[Polygon], planes: Sequence[int], *, is_closed: bool = True) -> Edges:
+    """Collect the edges of polygons, or of open lines, with the slice each is drawn on."""
+    sizes = np.array([len(polygon) for polygon in polygons], dtype=np.int64)
+    start = np.concatenate(polygons) if len(polygons) else np.zeros((0, 2))
+    last = np.cumsum(sizes) - 1
+    following = np.arange(1, len(start) + 1)
+    following[last] = last - sizes + 1 if is_closed else last
+    return Edges(start, start[following], np.repeat(np.asarray(planes, dtype=np.int64), sizes))
+
+
+def fill(edges: Edges, *, shape: tuple[int, int, int]) -> Mask:
+    """Fill closed polygons slice by slice: voxel centres inside by parity over all edges of the slice.
 
     A centre exactly on a left or lower edge is inside, on a right or upper edge outside, so polygons
-    that share an edge never claim a centre twice; ``path`` gives what lies on the edges.
+    that share an edge never claim a centre twice; ``mark_path`` gives what lies on the edges.
 
     Args:
-        polygon: Vertices (i, j) in voxel units.
-        shape: Rows and columns of the result.
+        edges: Edges of closed polygons.
+        shape: Slices, rows and columns of the result.
 
     Returns:
-        Boolean array ``[j, i]``.
+        Boolean array ``[k, j, i]``.
     """
-    rows, columns = shape
-    start, stop = polygon, np.roll(polygon, -1, axis=0)
+    _, rows, columns = shape
+    start, stop = edges.start, edges.stop
     low = np.minimum(start[:, 1], stop[:, 1])
     high = np.maximum(start[:, 1], stop[:, 1])
     edge, row = _lines(np.ceil(low), np.ceil(high) - 1, limit=rows)
-    rise = stop[edge, 1] - start[edge, 1]
-    crossing = start[edge, 0] + (row - start[edge, 1]) * (stop[edge, 0] - start[edge, 0]) / rise
-    column = np.clip(np.ceil(crossing), 0, columns).astype(np.int64)
-    toggles = np.bincount(row * (columns + 1) + column, minlength=rows * (columns + 1))
-    odd = np.cumsum(toggles.reshape(rows, columns + 1)[:, :columns], axis=1) & 1
-    return odd.astype(np.bool_)
+    begin, end = start[edge], stop[edge]
+    crossing = begin[:, 0] + (row - begin[:, 1]) * (end[:, 0] - begin[:, 0]) / (end[:, 1] - begin[:, 1])
+    column = np.ceil(crossing)
+    is_here = column < columns  # what crosses right of the image changes nothing on it
+    line = edges.plane[edge[is_here]] * rows + row[is_here]
+    place = line * columns + np.maximum(column[is_here], 0).astype(np.int64)
+    toggles = np.zeros(shape, dtype=np.uint8)
+    toggled, times = np.unique(place, return_counts=True)
+    toggles.reshape(-1)[toggled[times % 2 == 1]] = 1
+    return np.bitwise_xor.accumulate(toggles, axis=2, out=toggles).view(np.bool_)
 
 
-def path(polygon: Polygon, *, shape: tuple[int, int]) -> Mask:
-    """Mark voxel centres that lie on the polygon's path (PS3.3 C.8.8.6.3: they belong to the ROI).
+def mark_path(edges: Edges, mask: Mask) -> None:
+    """Mark voxel centres that lie on the edges (PS3.3 C.8.8.6.3: they belong to the ROI).
 
     Args:
-        polygon: Vertices (i, j) in voxel units.
-        shape: Rows and columns of the result.
-
-    Returns:
-        Boolean array ``[j, i]``.
+        edges: Edges of polygons or lines.
+        mask: Boolean array ``[k, j, i]``, changed in place.
     """
-    on_path = np.zeros(shape, dtype=np.bool_)
-    start, stop = polygon, np.roll(polygon, -1, axis=0)
-    run = np.abs(stop - start)
+    run = np.abs(edges.stop - edges.start)
     is_steep = run[:, 1] >= run[:, 0]
-    _mark(on_path, start[is_steep], stop[is_steep])
-    _mark(on_path.T, start[~is_steep][:, ::-1], stop[~is_steep][:, ::-1])
-    return on_path
+    _mark(mask, Edges(edges.start[is_steep], edges.stop[is_steep], edges.plane[is_steep]))
+    flat = Edges(edges.start[~is_steep, ::-1], edges.stop[~is_steep, ::-1], edges.plane[~is_steep])
+    _mark(mask.transpose(0, 2, 1), flat)
 
 
-def _mark(on_path: Mask, start: Polygon, stop: Polygon) -> None:
+def _mark(mask: Mask, edges: Edges) -> None:
     """Mark centres on edges that rise at least as much as they run (a transposed view does the others)."""
+    start, stop = edges.start, edges.stop
     low = np.minimum(start[:, 1], stop[:, 1]) - PATH_TOLERANCE
     high = np.maximum(start[:, 1], stop[:, 1]) + PATH_TOLERANCE
-    edge, row = _lines(np.ceil(low), np.floor(high), limit=on_path.shape[0])
-    rise = stop[edge, 1] - start[edge, 1]
-    part = np.clip((row - start[edge, 1]) / np.where(rise == 0, 1, rise), 0, 1)
-    crossing = start[edge, 0] + part * (stop[edge, 0] - start[edge, 0])
+    edge, row = _lines(np.ceil(low), np.floor(high), limit=mask.shape[1])
+    begin, end = start[edge], stop[edge]
+    rise = end[:, 1] - begin[:, 1]
+    part = np.clip((row - begin[:, 1]) / np.where(rise == 0, 1, rise), 0, 1)
+    crossing = begin[:, 0] + part * (end[:, 0] - begin[:, 0])
     nearest = np.rint(crossing)
-    hit = (np.abs(crossing - nearest) <= PATH_TOLERANCE) & (nearest >= 0) & (nearest < on_path.shape[1])
-    on_path[row[hit], nearest[hit].astype(np.int64)] = True
+    hit = (np.abs(crossing - nearest) <= PATH_TOLERANCE) & (nearest >= 0) & (nearest < mask.shape[2])
+    mask[edges.plane[edge[hit]], row[hit], nearest[hit].astype(np.int64)] = True
 
 
-def _lines(first: Polygon, last: Polygon, *, limit: int) -> tuple[_Integers, _Integers]:
+def _lines(first: npt.NDArray[np.float64], last: npt.NDArray[np.float64], *, limit: int) -> tuple[_Integers, _Integers]:
     """List every integer line from ``first`` to ``last`` of each edge, within 0 and ``limit``."""
     begin = np.clip(first, 0, limit).astype(np.int64)
     count = np.maximum(np.clip(last, -1, limit - 1).astype(np.int64) - begin + 1, 0)
@@ -90,57 +119,46 @@ def _lines(first: Polygon, last: Polygon, *, limit: int) -> tuple[_Integers, _In
     return edge, begin[edge] + offset
 
 
-def combine(polygons: Sequence[Polygon], *, shape: tuple[int, int], xor: bool) -> tuple[Mask, Counter[str]]:
+def combine(
+    polygons: Sequence[Polygon], *, shape: tuple[int, int], xor: bool, nesting: Nesting = Nesting.XOR
+) -> tuple[Mask, Counter[str]]:
     """Fill the contours of one ROI in one slice.
 
     Args:
         polygons: Closed contours, vertices (i, j) in voxel units.
         shape: Rows and columns of the slice.
-        xor: The contours are declared CLOSEDPLANAR_XOR; otherwise they are plain CLOSED_PLANAR, for
-            which the standard leaves nesting open: a contour inside an odd number of others is a hole
-            (XOR, as most systems mean it), contours that merely cross are joined.
+        xor: The contours are declared CLOSEDPLANAR_XOR; otherwise they are plain CLOSED_PLANAR.
+        nesting: What plain contours inside others mean, which the standard leaves open: ``XOR`` makes a
+            contour inside an odd number of others a hole (as most systems mean it) and joins contours
+            that merely cross; ``UNION`` joins all.
 
     Returns:
         Boolean array ``[j, i]`` and how many contours were nested, crossing or repeated.
     """
-    mask = np.zeros(shape, dtype=np.bool_)
     counts: Counter[str] = Counter()
-    if not (window := _window(polygons, shape)):
-        return mask, counts
-    rows, columns = window
-    size = (rows.stop - rows.start, columns.stop - columns.start)
-    moved = [polygon - np.array([columns.start, rows.start]) for polygon in polygons]
-    fills = [fill(polygon, shape=size) for polygon in moved]
-    inside = np.logical_xor.reduce(fills) if xor or len(fills) == 1 else _nest(fills, counts)
-    for polygon in moved:
-        inside |= path(polygon, shape=size)
-    mask[rows, columns] = inside
+    edges = edges_of(polygons, range(len(polygons)))
+    fills = fill(edges, shape=(len(polygons), *shape))
+    if xor or len(polygons) == 1:
+        mask: Mask = np.logical_xor.reduce(fills, axis=0)
+    else:
+        mask = _nest(list(fills), counts, nesting)
+    mark_path(Edges(edges.start, edges.stop, np.zeros_like(edges.plane)), mask[None])
     return mask, +counts
 
 
-def _window(polygons: Sequence[Polygon], shape: tuple[int, int]) -> tuple[slice, slice] | None:
-    """Bound the voxels the polygons can touch, ``None`` where there are none on the image."""
-    points = np.concatenate(polygons)
-    size = np.array([shape[1], shape[0]])
-    first = np.clip(np.floor(points.min(axis=0)), 0, size).astype(np.int64)
-    last = np.clip(np.ceil(points.max(axis=0)), -1, size - 1).astype(np.int64)
-    if (last < first).any():
-        return None
-    return slice(int(first[1]), int(last[1]) + 1), slice(int(first[0]), int(last[0]) + 1)
-
-
-def _nest(fills: Sequence[Mask], counts: Counter[str]) -> Mask:
+def _nest(fills: Sequence[Mask], counts: Counter[str], nesting: Nesting) -> Mask:
     """Combine plain contours from the largest to the smallest: inside an odd number of others is a hole."""
     result = np.zeros_like(fills[0])
     placed: list[Mask] = []
-    for one in sorted(fills, key=lambda mask: -int(mask.sum())):
+    for one in sorted(fills, key=lambda mask: -int(np.count_nonzero(mask))):
         touching = [other for other in placed if (one & other).any()]
         if any((one == other).all() for other in touching):
             counts[DUPLICATE] += 1
             continue
         around = sum(not (one & ~other).any() for other in touching)
-        counts[NESTED] += around > 0
+        counts[NESTED if nesting is Nesting.XOR else JOINED] += around > 0
         counts[OVERLAPPING] += around < len(touching)
         placed.append(one)
-        result = result & ~one if around % 2 else result | one
+        is_hole = around % 2 and nesting is Nesting.XOR
+        result = result & ~one if is_hole else result | one
     return result

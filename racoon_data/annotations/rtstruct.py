@@ -4,31 +4,68 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pydicom
 
+from racoon_data.annotations import contour_items as found
+from racoon_data.annotations import contours
 from racoon_data.annotations.codes import concept_of, first, items
-from racoon_data.annotations.contours import CLOSED, Contour, Points, draw
-from racoon_data.dicom.headers import read_dataset, text_of, texts_of, whole_of
-from racoon_data.errors import AnnotationError, DanglingReferenceError, GridMismatchError
+from racoon_data.annotations.interpolation import fill_gaps
+from racoon_data.annotations.open_contours import open_rows, with_open
+from racoon_data.dicom.headers import read_dataset, text_of, whole_of
+from racoon_data.errors import (
+    AnnotationError,
+    BrokenItemError,
+    DanglingReferenceError,
+    EmptyItemError,
+    GridMismatchError,
+    OutsideImageError,
+)
 from racoon_data.geometry import Geometry
-from racoon_data.labels import Annotation, Mask, Segment, SegmentMask
+from racoon_data.labels import Annotation, Finding, ItemIssue, Mask, Segment, SegmentMask
+from racoon_data.policies import DEFAULT_POLICIES, OpenContours, ReadingPolicies
 from racoon_data.refs import InstanceRef, SeriesRef
 
-_BROKEN = "have coordinates that are no numbers or incomplete and were left out"
-_TOO_FEW = "have fewer than three points and enclose nothing"
-_OTHER_FRAME = "ROI in another frame of reference"
-_KEPT = "contours kept"
-_FARTHEST_MM = 1e5
-_ELSEWHERE = "were drawn on images of another series and were left out"
+_CODES: dict[str, type[AnnotationError]] = {
+    found.BROKEN: BrokenItemError,
+    found.TOO_FEW: BrokenItemError,
+    found.MISCOUNTED: BrokenItemError,
+    found.COMMAS: BrokenItemError,
+    found.UNKNOWN: BrokenItemError,
+    found.ELSEWHERE: DanglingReferenceError,
+    found.OPENED: EmptyItemError,
+    contours.OBLIQUE: GridMismatchError,
+    contours.FARTHER: GridMismatchError,
+    contours.OUTSIDE: OutsideImageError,
+    contours.BEYOND_EDGE: OutsideImageError,
+}
 
 
+@dataclass(slots=True)
+class _Result:
+    """What a structure set has given so far."""
+
+    masks: list[SegmentMask] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    issues: list[ItemIssue] = field(default_factory=list)
+    kept: int = 0
+    elsewhere: int = 0
+    other_frames: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RtstructReader:
-    """Reads RT Structure Sets: every ROI with closed contours becomes one mask."""
+    """Reads RT Structure Sets: every ROI with closed contours becomes one mask.
 
+    Attributes:
+        policies: What nested contours, open contours and slices without a contour mean.
+    """
+
+    policies: ReadingPolicies = DEFAULT_POLICIES
     sop_classes = frozenset({"1.2.840.10008.5.1.4.1.1.481.3"})
 
     def read(
@@ -52,32 +89,56 @@ class RtstructReader:
         Raises:
             DanglingReferenceError: There is no image, or every contour was drawn on another series.
             GridMismatchError: Every ROI names another frame of reference.
-            AnnotationError: No ROI covers a single voxel.
+            AnnotationError: No ROI covers a single voxel and none holds a point or an open line.
         """
         if geometry is None:
             raise DanglingReferenceError("the structure set has no image here", ref=source, hint="retrieve its series")
         dataset = read_dataset(path)
-        rois = {whole_of(item, "ROINumber"): item for item in items(dataset, "StructureSetROISequence")}
-        drawn = _contour_items(dataset)
-        images = _images(dataset, drawn.values(), frozenset(sop_uids), image)
-        masks, notes, total = [], [], Counter[str]()
-        for number in sorted({*rois, *drawn}):
-            roi = rois.get(number, pydicom.Dataset())
-            if _is_in_other_frame(roi, geometry):
-                total[_OTHER_FRAME] += 1
-                notes.append(f"ROI {number}: names another frame of reference than the image and was left out")
-                continue
-            contours, counts = _contours(drawn.get(number, ()), images)
-            mask, placed = draw(contours, geometry)
-            total += counts
-            total[_KEPT] += len(contours)
-            notes += _notes(number, counts + placed, np.asarray(mask.any(axis=(1, 2))))
-            if mask.any():
-                masks.append(SegmentMask(_segment(dataset, roi, number), mask))
-        if not masks:
-            raise _refusal(total, notes, source)
         reader = next((name for item in _observations(dataset) if (name := text_of(item, "ROIInterpreter"))), "")
-        return Annotation(source, "rtstruct", image, geometry, tuple(masks), reader=reader, notes=tuple(notes))
+        result = _Result()
+        rois = _rois(dataset, result)
+        drawn = _contour_items(dataset)
+        images = found.ContourImages()
+        named = frozenset[str]().union(*(images.of(contour) for one in drawn.values() for contour in one))
+        place = found.place_of(dataset, named, frozenset(sop_uids), image)
+        for number in sorted({*rois, *drawn}):
+            segment = _segment(dataset, rois.get(number), number)
+            if _is_there(rois.get(number), number, geometry, result):
+                lines = found.drawn_in(drawn.get(number, ()), images, place)
+                result.findings += open_rows(lines.open, segment, source=source, reader=reader)
+                self._draw(lines, segment, geometry, result)
+        if not result.masks and not result.findings:
+            raise _refusal(result, source)
+        masks, findings, notes = tuple(result.masks), tuple(result.findings), tuple(result.notes)
+        return Annotation(source, "rtstruct", image, geometry, masks, findings, reader, notes, tuple(result.issues))
+
+    def _draw(self, lines: found.Drawn, segment: Segment, geometry: Geometry, result: _Result) -> None:
+        mask, placed = contours.draw(lines.closed, geometry, nesting=self.policies.nesting)
+        result.kept += len(lines.closed) + len(lines.open)
+        result.elsewhere += lines.counts[found.ELSEWHERE]
+        item = f"ROI {segment.number}"
+        if lines.open and self.policies.open_contours is OpenContours.MASKS:
+            mask, missed = with_open(lines.open, geometry, mask)
+            result.notes.append(f"{item}: points and open lines were drawn as the voxels they touch, as asked")
+            placed[contours.OUTSIDE] += missed
+        _record(item, lines.counts + placed, result)
+        _gaps(item, mask.piece, geometry, result, most=self.policies.fill_gaps)
+        if mask.piece.any():
+            result.masks.append(SegmentMask(segment, mask))
+        elif lines.closed or not (lines.open or lines.counts[found.ELSEWHERE]):
+            result.issues.append(ItemIssue(item, EmptyItemError.code, "covers no voxel of the image"))
+
+
+def _rois(dataset: pydicom.Dataset, result: _Result) -> dict[int, pydicom.Dataset]:
+    """Collect the ROI definitions by number; the first of two with one number stands."""
+    rois: dict[int, pydicom.Dataset] = {}
+    for item in items(dataset, "StructureSetROISequence"):
+        number = whole_of(item, "ROINumber")
+        if number in rois:
+            message = "is defined twice; the first definition was used for all its contours"
+            result.issues.append(ItemIssue(f"ROI {number}", BrokenItemError.code, message))
+        rois.setdefault(number, item)
+    return rois
 
 
 def _contour_items(dataset: pydicom.Dataset) -> dict[int, list[pydicom.Dataset]]:
@@ -88,108 +149,49 @@ def _contour_items(dataset: pydicom.Dataset) -> dict[int, list[pydicom.Dataset]]
     return drawn
 
 
-def _sops(contour: pydicom.Dataset) -> frozenset[str]:
-    named = (text_of(item, "ReferencedSOPInstanceUID") for item in items(contour, "ContourImageSequence"))
-    return frozenset(named) - {""}
-
-
-@dataclass(frozen=True, slots=True)
-class _Images:
-    """Which images contours may have been drawn on.
-
-    Attributes:
-        here: Instances of the image series.
-        elsewhere: Instances the file lists under other series.
-        are_named: Some contour of the file names an instance of the image series.
-    """
-
-    here: frozenset[str]
-    elsewhere: frozenset[str]
-    are_named: bool
-
-    def are_others(self, sop_uids: frozenset[str]) -> bool:
-        """Tell whether a contour was drawn on another series; stale references leave it to the position."""
-        if not sop_uids or sop_uids & self.here:
-            return False
-        return self.are_named or bool(sop_uids & self.elsewhere)
-
-
-def _images(
-    dataset: pydicom.Dataset,
-    drawn: Iterable[Sequence[pydicom.Dataset]],
-    here: frozenset[str],
-    image: SeriesRef | None,
-) -> _Images:
-    named: set[str] = set().union(*(_sops(contour) for contours in drawn for contour in contours))
-    own = image.series_uid if image is not None else ""
-    listed = (
-        series
-        for frame in items(dataset, "ReferencedFrameOfReferenceSequence")
-        for study in items(frame, "RTReferencedStudySequence")
-        for series in items(study, "RTReferencedSeriesSequence")
-        if text_of(series, "SeriesInstanceUID") != own
-    )
-    elsewhere = frozenset[str]().union(*(_sops(series) for series in listed))
-    return _Images(here, elsewhere, not here.isdisjoint(named))
-
-
-def _is_in_other_frame(roi: pydicom.Dataset, geometry: Geometry) -> bool:
+def _is_there(roi: pydicom.Dataset | None, number: int, geometry: Geometry, result: _Result) -> bool:
+    """Tell whether an ROI may lie on the image, and say where its definition is absent."""
+    if roi is None:
+        message = "has contours and no definition; it was named by its number"
+        result.issues.append(ItemIssue(f"ROI {number}", DanglingReferenceError.code, message))
+        return True
     frames = {text_of(roi, "ReferencedFrameOfReferenceUID"), geometry.frame_of_reference or ""} - {""}
-    return len(frames) > 1
+    if len(frames) < 2:
+        return True
+    result.other_frames += 1
+    message = "names another frame of reference than the image and was left out"
+    result.issues.append(ItemIssue(f"ROI {number}", GridMismatchError.code, message))
+    return False
 
 
-def _contours(drawn: Iterable[pydicom.Dataset], images: _Images) -> tuple[list[Contour], Counter[str]]:
-    counts: Counter[str] = Counter()
-    contours = []
-    for item in drawn:
-        kind = text_of(item, "ContourGeometricType") or "CLOSED_PLANAR"
-        sop_uids = _sops(item)
-        points = _points(item)
-        if kind not in CLOSED:
-            counts[f"are {kind} and enclose nothing"] += 1
-        elif images.are_others(sop_uids):
-            counts[_ELSEWHERE] += 1
-        elif points is None:
-            counts[_BROKEN] += 1
-        elif len(points) < 3:
-            counts[_TOO_FEW] += 1
+def _record(item: str, counts: Counter[str], result: _Result) -> None:
+    """Tell what was repaired, decided or left out: an issue where it has a code, else a note."""
+    for what, count in sorted(counts.items()):
+        message = f"{count} contour(s) {what}"
+        if what in _CODES:
+            result.issues.append(ItemIssue(item, _CODES[what].code, message))
         else:
-            contours.append(Contour(kind == "CLOSEDPLANAR_XOR", points, sop_uids))
-    return contours, counts
+            result.notes.append(f"{item}: {message}")
 
 
-def _points(item: pydicom.Dataset) -> Points | None:
-    """Read the vertices (mm, LPS), ``None`` where they are no whole triples of sensible numbers.
-
-    The bytes are split here: a structure set holds millions of numbers, and pydicom makes an object of each.
-    """
-    raw = item.get_item("ContourData")
-    value = raw.value if raw is not None else b""
-    texts = value.rstrip(b"\0 ").split(b"\\") if isinstance(value, bytes) else texts_of(item, "ContourData")
-    try:
-        flat = np.array([float(text) for text in texts], dtype=np.float64)
-    except ValueError:
-        return None
-    if flat.size % 3 or not (np.abs(flat) <= _FARTHEST_MM).all():
-        return None
-    return flat.reshape(-1, 3)
-
-
-def _notes(number: int, counts: Counter[str], is_drawn: Mask) -> list[str]:
-    notes = [f"ROI {number}: {count} contour(s) {what}" for what, count in sorted(counts.items())]
-    slices = np.flatnonzero(is_drawn)
-    if not slices.size:
-        return [*notes, f"ROI {number}: covers no voxel of the image"]
-    if gaps := int(slices[-1] - slices[0] + 1 - slices.size):
-        notes.append(f"ROI {number}: {gaps} slice(s) between its contours carry none and were left empty")
-    return notes
+def _gaps(item: str, mask: Mask, geometry: Geometry, result: _Result, *, most: int) -> None:
+    if most:
+        filled, left = fill_gaps(mask, geometry, most=most)
+        if filled:
+            result.notes.append(f"{item}: {filled} slice(s) without a contour were interpolated, as asked")
+    else:
+        slices = np.flatnonzero(mask.any(axis=(1, 2)))
+        left = int(slices[-1] - slices[0] + 1 - slices.size) if slices.size else 0
+    if left:
+        result.notes.append(f"{item}: {left} slice(s) between its contours carry none and were left empty")
 
 
 def _observations(dataset: pydicom.Dataset) -> Iterable[pydicom.Dataset]:
     return items(dataset, "RTROIObservationsSequence")
 
 
-def _segment(dataset: pydicom.Dataset, roi: pydicom.Dataset, number: int) -> Segment:
+def _segment(dataset: pydicom.Dataset, roi: pydicom.Dataset | None, number: int) -> Segment:
+    roi = roi if roi is not None else pydicom.Dataset()
     same = (item for item in _observations(dataset) if whole_of(item, "ReferencedROINumber") == number)
     observation = next(same, None)
     placed = observation if first(observation, "AnatomicRegionSequence") is not None else roi
@@ -206,13 +208,13 @@ def _segment(dataset: pydicom.Dataset, roi: pydicom.Dataset, number: int) -> Seg
     )
 
 
-def _refusal(total: Counter[str], notes: Sequence[str], source: InstanceRef) -> AnnotationError:
+def _refusal(result: _Result, source: InstanceRef) -> AnnotationError:
     """Say why a structure set draws nothing on this image."""
-    if total[_ELSEWHERE] and not total[_KEPT]:
+    if result.elsewhere and not result.kept:
         hint = "nothing to do where that series is here"
         return DanglingReferenceError("its contours were drawn on another series", ref=source, hint=hint)
-    if total[_OTHER_FRAME] and not total[_KEPT]:
+    if result.other_frames and not result.kept:
         hint = "link it with the series it was drawn on"
         return GridMismatchError("its ROIs name another frame of reference than the image", ref=source, hint=hint)
-    reasons = "; ".join(notes) or "there is no ROI"
+    reasons = "; ".join((*result.notes, *map(str, result.issues))) or "there is no ROI"
     return AnnotationError(f"no ROI covers a voxel of the image: {reasons}", ref=source, hint="check its export")

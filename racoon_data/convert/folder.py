@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from racoon_data.convert.certificate import Terms
 from racoon_data.convert.choices import DEFAULT, Choices
+from racoon_data.convert.promises import Terms
 from racoon_data.convert.publish import publish
 from racoon_data.dicom.series import Series, Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
@@ -117,7 +117,8 @@ def _report(
     refused = [
         outcome for series, result in pairs if result.value is None for outcome in _each_file(series, result, source)
     ]
-    outcomes = sorted([*found.outcomes, *refused], key=lambda outcome: str(outcome.ref))
+    by_file = {str(outcome.ref): outcome for outcome in (*found.outcomes, *refused)}
+    outcomes = [by_file[name] for name in sorted(by_file)]
     return ConvertReport(
         files_in=files_in,
         volumes=tuple(result.value for _, result in pairs if result.value is not None),
@@ -131,8 +132,8 @@ def _each_file(series: Series, result: Result[Facts], source: Path) -> list[Outc
     """Spread the end of a series over its files, so that sums of files agree."""
     end = result.outcome
     return [
-        Outcome(FileRef(_name(header.path, source)), end.step, end.status, end.code, end.message, end.hint)
-        for header in series.slices
+        Outcome(FileRef(_name(path, source)), end.step, end.status, end.code, end.message, end.hint)
+        for path in dict.fromkeys(header.path for header in series.slices)
     ]
 
 
@@ -149,8 +150,7 @@ def _plan(series: Series) -> Facts:
 def _convert(out: Path, choices: Choices, series: Series) -> Facts:
     row = _row(series)
     stacked = stack_stored(series, choices.wanted)
-    is_plain = not stacked.decisions and all(header.frame is None for header in series.slices)
-    terms = Terms(choices.wanted, is_plain)
+    terms = Terms(choices.wanted)
     published = publish(stacked, series, out / str(row["file"]), terms=terms)
     decided = {"Decisions": list(stacked.decisions)} if stacked.decisions else {}
     facts = {**_sidecar(series), **decided, **{key: value for key, value in published.items() if key != "file"}}
@@ -165,7 +165,7 @@ def _row(series: Series) -> Facts:
         "series": series.ref.series_uid,
         "part": series.part,
         "modality": series.acquisition.modality,
-        "instances": len(series.slices),
+        "instances": len(set(series.sop_uids)),
     }
 
 
@@ -199,4 +199,6 @@ def _sidecar(series: Series) -> Facts:
         "Part": series.part,
     }
     known = {key: value for key, value in facts.items() if value not in ("", [], None)}
-    return {**known, "SOPInstanceUIDs": list(series.sop_uids)}
+    frames = [header.frame + 1 for header in series.slices if header.frame is not None]
+    numbers = {"FrameNumbers": frames} if frames else {}
+    return {**known, "SOPInstanceUIDs": list(series.sop_uids), **numbers}

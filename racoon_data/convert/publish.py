@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-from racoon_data.convert.certificate import PLAIN, Terms, certify
+from racoon_data.convert.certificate import PLAIN, certify
+from racoon_data.convert.promises import Terms
 from racoon_data.dicom.filling import Stacked
 from racoon_data.dicom.series import Series
 from racoon_data.files.atomic import whole_file
 from racoon_data.files.nifti import is_sheared, write_nifti_as
+from racoon_data.files.nifti_header import Labels
 
 
 def publish(volume: Stacked, series: Series, path: Path, *, terms: Terms = PLAIN) -> dict[str, object]:
@@ -30,18 +31,17 @@ def publish(volume: Stacked, series: Series, path: Path, *, terms: Terms = PLAIN
         DiskFullError: No space is left; no file appears.
     """
     with whole_file(path) as partial:
-        scale = (volume.slope, volume.intercept)
-        write_nifti_as(partial, volume.array, volume.geometry, unit=volume.unit, scale=scale)
-        raw = partial.read_bytes()
-        certificate = certify(raw, series, name=path.name, terms=terms)
+        labels = Labels(volume.unit, (volume.slope, volume.intercept))
+        write_nifti_as(partial, volume.array, volume.geometry, labels=labels)
+        seen = certify(partial, [series], terms=terms)
     return {
         "file": path.name,
-        "sha256": hashlib.sha256(raw).hexdigest(),
-        "bytes": len(raw),
+        "sha256": seen.sha256,
+        "bytes": seen.size,
         "dtype": "rgb24" if volume.array.dtype.names else volume.array.dtype.name,
         "unit": volume.unit,
         "geometry": _geometry_facts(volume),
-        "certificate": certificate.to_json(),
+        "certificate": seen.certificate.to_json(),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -31,33 +31,35 @@ class Facts:
         transfer_syntax_uid: As the file meta says, empty where it says nothing.
         has_pixels: The file has pixel data.
         is_little_endian: Byte order of the data set.
-        values: Keyword to values, where they are known already or stand in for those of the file
-            (a frame's own); no values mean that the attribute is absent.
+        values: Keyword to values that stand in for those of the file (a frame's own); no values mean that the
+            attribute is absent.
         raw: Keyword of ``tags.TABLE`` to bytes.
         private: Tag of a short private element to value representation (empty if implicit) and bytes.
         sequences: Keywords of the sequences of ``tags.TABLE`` that are there.
         pixels: Offset and length of native PixelData in the file, ``None`` where there is none to be read as it stands.
-        pixel_bytes: PixelData as stored, where it was asked for and is not encapsulated.
+        cache: What was decoded so far.
     """
 
     transfer_syntax_uid: str
     has_pixels: bool
     is_little_endian: bool
-    values: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     raw: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     private: Mapping[int, tuple[bytes, bytes]] = field(default_factory=dict, repr=False)
     sequences: frozenset[str] = frozenset()
     pixels: tuple[int, int] | None = None
-    pixel_bytes: bytes = field(default=b"", repr=False)
+    cache: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Give every value as text."""
         known = self.values.get(keyword)
         if known is not None:
             return known
+        if (known := self.cache.get(keyword)) is not None:
+            return known
         raw = self.raw.get(keyword)
         found = () if not raw else self._decoded(raw, TABLE[keyword][1])
-        self.values[keyword] = found
+        self.cache[keyword] = found
         return found
 
     def text(self, keyword: str) -> str:
@@ -100,13 +102,11 @@ class Facts:
         return tuple([value.strip("\0 ") for value in text.split("\\")]) if text else ()
 
 
-def read_facts(path: Path, keywords: Iterable[str] = (), *, pixels: bool = False, limits: Limits = LIMITS) -> Facts:
+def read_facts(path: Path, *, limits: Limits = LIMITS) -> Facts:
     """Read the top-level attributes of ``tags.TABLE``, short private elements, and where the pixels lie.
 
     Args:
         path: The file.
-        keywords: What the caller will ask for; every keyword of ``tags.TABLE`` is there anyway.
-        pixels: Read native PixelData too.
         limits: What the guard lets through.
 
     Raises:
@@ -118,7 +118,7 @@ def read_facts(path: Path, keywords: Iterable[str] = (), *, pixels: bool = False
     try:
         found = scan_plain(path, limits=limits)
     except Unusual:
-        return _unusual(path, pixels, limits)
+        return _unusual(path, limits)
     if found.has_pixels:
         _check_claims(found, limits)
     return Facts(
@@ -129,14 +129,7 @@ def read_facts(path: Path, keywords: Iterable[str] = (), *, pixels: bool = False
         private=found.private,
         sequences=frozenset(found.sequences) if found.sequences else _NO_SEQUENCES,
         pixels=found.pixels,
-        pixel_bytes=_stretch(path, *found.pixels) if pixels and found.pixels else b"",
     )
-
-
-def _stretch(path: Path, start: int, length: int) -> bytes:
-    with path.open("rb") as stream:
-        stream.seek(start)
-        return stream.read(length)
 
 
 def _check_claims(found: Found, limits: Limits) -> None:
@@ -151,12 +144,12 @@ def _check_claims(found: Found, limits: Limits) -> None:
     check_claims(claimed, stored=found.stored_bytes, is_encapsulated=found.is_encapsulated, limits=limits)
 
 
-def _unusual(path: Path, is_with_pixels: bool, limits: Limits) -> Facts:
+def _unusual(path: Path, limits: Limits) -> Facts:
     """Read a file of any encoding through the guard's walk."""
     from racoon_data.dicom import guard
 
     tags = {tag: keyword for keyword, (tag, vr) in TABLE.items() if vr != "SQ"}
-    seen = guard.scan(path, keep=(*tags, *((_PIXEL_DATA,) if is_with_pixels else ())), limits=limits)
+    seen = guard.scan(path, keep=tags, limits=limits)
     private = {tag: place.vr for tag, place in seen.elements.items() if _is_private(tag) and 0 < place.length <= 64}
     kept = guard.scan(path, keep=private, limits=limits).kept if private else {}
     is_raw = seen.is_little_endian and seen.transfer_syntax_uid != _DEFLATED
@@ -165,11 +158,10 @@ def _unusual(path: Path, is_with_pixels: bool, limits: Limits) -> Facts:
         transfer_syntax_uid=seen.transfer_syntax_uid,
         has_pixels=not _PIXELS.isdisjoint(seen.elements),
         is_little_endian=seen.is_little_endian,
-        raw={tags[tag]: value for tag, value in seen.kept.items() if tag in tags},
+        raw={tags[tag]: value for tag, value in seen.kept.items()},
         private={tag: (b"" if seen.is_implicit else private[tag], value) for tag, value in kept.items()},
         sequences=frozenset(name for name, (tag, vr) in TABLE.items() if vr == "SQ" and tag in seen.elements),
         pixels=(pixels.start, pixels.length) if pixels and pixels.length != UNDEFINED and is_raw else None,
-        pixel_bytes=seen.kept.get(_PIXEL_DATA, b""),
     )
 
 

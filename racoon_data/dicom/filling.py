@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from racoon_data.dicom.meaning import Wanted
+from racoon_data.dicom.meaning import RESCALE, Wanted
+from racoon_data.dicom.native import read_plain
 from racoon_data.dicom.pixels import Pixels, read_pixels
 from racoon_data.dicom.series import Series
 from racoon_data.errors import InconsistentSeriesError, UnsupportedPixelsError
@@ -62,6 +63,9 @@ def fill(series: Series, geometry: Geometry, wanted: Wanted) -> Stacked:
         UnsupportedPixelsError: A slice cannot be decoded, or values are not finite.
         DicomError: A file cannot be read.
     """
+    if wanted.values == RESCALE and (found := read_plain(series)) is not None:
+        values, plain = found
+        return Stacked(values.array, geometry, plain.meaning.unit, *values.scale, plain.meaning.decisions)
     filling = _Filling(geometry)
     for k, header in enumerate(series.slices):
         filling.add(k, read_pixels(header, wanted))

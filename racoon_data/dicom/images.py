@@ -15,6 +15,17 @@ from racoon_data.refs import SeriesRef
 
 _SKEW = 1e-3
 
+MULTIFRAME_CLASSES = {
+    "1.2.840.10008.5.1.4.1.1.2.1": "enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted enhanced CT",
+    "1.2.840.10008.5.1.4.1.1.4.1": "enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.4.3": "enhanced MR colour",
+    "1.2.840.10008.5.1.4.1.1.4.4": "legacy converted enhanced MR",
+    "1.2.840.10008.5.1.4.1.1.130": "enhanced PET",
+    "1.2.840.10008.5.1.4.1.1.128.1": "legacy converted enhanced PET",
+    "1.2.840.10008.5.1.4.1.1.30": "parametric map",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -37,7 +48,13 @@ def images_of(path: Path, facts: Facts) -> tuple[Image, ...]:
         UnsupportedObjectError: It claims several frames and is of a kind that has one.
         UnsupportedPixelsError: It has no pixel data.
         NoGeometryError: It does not say where it lies.
+        FrameCountError: It describes another number of frames than it claims.
+        DicomError: It cannot be read.
     """
+    if facts.text("SOPClassUID") in MULTIFRAME_CLASSES:
+        from racoon_data.dicom.multiframe import frames_of
+
+        return frames_of(path, facts)
     return (image_of(path, facts),)
 
 
@@ -54,13 +71,18 @@ def image_of(path: Path, facts: Facts) -> Image:
     if not facts.has_pixels:
         raise UnsupportedPixelsError("the image has no pixel data", hint="retrieve it again")
     return Image(
-        header=_slice_header(path, facts),
+        header=slice_header(path, facts),
         ref=SeriesRef(facts.text("StudyInstanceUID"), facts.text("SeriesInstanceUID")),
         facts=facts,
     )
 
 
-def _slice_header(path: Path, facts: Facts) -> SliceHeader:
+def slice_header(path: Path, facts: Facts) -> SliceHeader:
+    """Describe where a slice lies.
+
+    Raises:
+        NoGeometryError: It does not say, or what it says makes no sense.
+    """
     position = facts.numbers("ImagePositionPatient", count=3)
     orientation = facts.numbers("ImageOrientationPatient", count=6)
     spacing = facts.numbers("PixelSpacing", count=2)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from racoon_data.dicom.facts import read_facts
-from racoon_data.dicom.images import Image, acquisition_of, images_of
+from racoon_data.dicom.images import MULTIFRAME_CLASSES, Image, acquisition_of, images_of
 from racoon_data.dicom.references import ANNOTATION_CLASSES, annotation_file
 from racoon_data.dicom.series import AnnotationFile, Series, Sorted, Splits
 from racoon_data.dicom.splitting import split
@@ -31,14 +31,6 @@ IMAGE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     "1.2.840.10008.5.1.4.1.1.4": "MR",
     "1.2.840.10008.5.1.4.1.1.128": "PET",
-}
-_MULTIFRAME_CLASSES = {
-    "1.2.840.10008.5.1.4.1.1.2.1": "enhanced CT",
-    "1.2.840.10008.5.1.4.1.1.2.2": "legacy converted enhanced CT",
-    "1.2.840.10008.5.1.4.1.1.4.1": "enhanced MR",
-    "1.2.840.10008.5.1.4.1.1.4.4": "legacy converted enhanced MR",
-    "1.2.840.10008.5.1.4.1.1.130": "enhanced PET",
-    "1.2.840.10008.5.1.4.1.1.128.1": "legacy converted enhanced PET",
 }
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
@@ -123,10 +115,10 @@ def _read(path: Path) -> tuple[Image, ...] | AnnotationFile:
         raise UnreadableError("the file does not say which object it is", hint="ask the sender for a new export")
     if sop_class in ANNOTATION_CLASSES:
         return annotation_file(path)
-    if sop_class in IMAGE_CLASSES:
+    if sop_class in IMAGE_CLASSES or sop_class in MULTIFRAME_CLASSES:
         return images_of(path, facts)
-    kind = _MULTIFRAME_CLASSES.get(sop_class, f"SOP class {sop_class}")
-    raise UnsupportedObjectError(f"{kind} is not read", hint="single-frame CT, MR and PET images are")
+    hint = "CT, MR and PET images, enhanced ones too, and parametric maps are"
+    raise UnsupportedObjectError(f"SOP class {sop_class} is not read", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ _ALWAYS: tuple[tuple[str, Callable[[Image], str]], ...] = (
     ("ComplexImageComponent", _component),
     ("EchoNumbers", _stated("EchoNumbers")),
     ("DiffusionBValue", _stated("DiffusionBValue")),
+    ("StackID", _stated("StackID")),
 )
 _NEARBY: tuple[tuple[str, Callable[[Image], tuple[float, ...]], float], ...] = (
     (
@@ -93,6 +94,7 @@ _NEARBY: tuple[tuple[str, Callable[[Image], tuple[float, ...]], float], ...] = (
 _WHERE_REPEATED = (
     "TemporalPositionIdentifier", "DiffusionGradientOrientation", "EchoTime", "InversionTime", "FlipAngle",
     "AcquisitionNumber", "TriggerTime", "FrameReferenceTime", "AcquisitionTime", "ContentTime", "ImageType", "StackID",
+    "DimensionIndex1", "DimensionIndex2", "DimensionIndex3", "DimensionIndex4", "DimensionIndex5", "InstanceNumber",
 )  # fmt: skip
 _STACKS = ("StackID", "AcquisitionNumber", "ImageType", "AcquisitionTime")
 

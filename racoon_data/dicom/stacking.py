@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon_data.dicom.filling import Stacked, fill
-from racoon_data.dicom.headers import number_of, read_dataset
 from racoon_data.dicom.meaning import Wanted
 from racoon_data.dicom.series import Series
 from racoon_data.errors import (
@@ -91,8 +90,8 @@ def _thickness_mm(series: Series) -> float:
     """A single slice is as thick as it says; SpacingBetweenSlices answers where SliceThickness does not."""
     thickness = series.acquisition.slice_thickness_mm
     if thickness is None or thickness <= 0:
-        header = read_dataset(series.slices[0].path, tags=["SpacingBetweenSlices"])
-        thickness = number_of(header, "SpacingBetweenSlices")
+        facts = series.slices[0].facts
+        thickness = facts.number("SpacingBetweenSlices") if facts is not None else None
     if thickness is None or thickness <= 0:
         raise NoGeometryError("a single slice of unknown thickness", hint="nothing racoon could know")
     return thickness

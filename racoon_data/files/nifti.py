@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import io
-import itertools
 import math
-import struct
 import zlib
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from isal import igzip, isal_zlib
 from isal.igzip_lib import IsalError
-from nibabel.spatialimages import HeaderDataError
-from nibabel.wrapstruct import WrapStructError
 
 from racoon_data.errors import DamagedDatasetError, DatasetError
 from racoon_data.files.atomic import storage_errors, whole_file
+from racoon_data.files.nifti_header import (
+    HEADER_BYTES,
+    RGB,
+    Header,
+    HeaderError,
+    Labels,
+    read_header,
+    write_header,
+)
 from racoon_data.geometry import Geometry, as_affine
+from racoon_data.labels import BoxedMask, Mask
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _LEVEL = 2
-_HEADER_BYTES = 352
-_SCANNER = 1
-_RGB = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+UNLABELLED = Labels()
 _KEPT = ("uint8", "int16", "uint16", "int32", "float32")
 
 
@@ -50,30 +52,58 @@ def write_nifti(path: Path, array: npt.NDArray[Any], geometry: Geometry, *, unit
         DiskFullError: No space is left; nothing is left behind.
     """
     with whole_file(path) as partial:
-        write_nifti_as(partial, array, geometry, unit=unit, is_packed=path.suffix == ".gz")
+        write_nifti_as(partial, array, geometry, labels=Labels(unit), is_packed=path.suffix == ".gz")
+
+
+def write_mask(path: Path, mask: Mask | BoxedMask, geometry: Geometry) -> None:
+    """Write a mask as uint8 (0 and 1), slice by slice where it is boxed: it is never a whole grid in memory.
+
+    Args:
+        path: A ``.nii.gz``.
+        mask: The mask ``[k, j, i]``.
+        geometry: Its grid.
+
+    Raises:
+        DatasetError: Mask and grid differ.
+        DiskFullError: No space is left; nothing is left behind.
+    """
+    if not isinstance(mask, BoxedMask):
+        write_nifti(path, mask, geometry)
+        return
+    if mask.shape != geometry.array_shape:
+        raise DatasetError(f"a mask of {mask.shape} does not lie on a grid of {geometry.array_shape}")
+    head = write_header(geometry.shape, np.dtype(np.uint8), _LPS_TO_RAS @ geometry.matrix, UNLABELLED)
+    with (
+        whole_file(path) as partial,
+        storage_errors(path.name),
+        partial.open("wb") as stream,
+        igzip.IGzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=stream, mtime=0) as packed,
+    ):
+        packed.write(head)
+        for plane in mask.planes():
+            packed.write(plane.reshape(-1).view(np.uint8).data)
 
 
 def write_nifti_as(
-    path: Path,
-    array: npt.NDArray[Any],
-    geometry: Geometry,
-    *,
-    unit: str = "",
-    scale: tuple[float, float] = (1.0, 0.0),
-    is_packed: bool = True,
+    path: Path, array: npt.NDArray[Any], geometry: Geometry, *, labels: Labels = UNLABELLED, is_packed: bool = True
 ) -> None:
     """Write the bytes of ``write_nifti`` under any name, without the rename.
 
-    ``scale`` is slope and intercept: what a stored number is worth, which a reader applies.
+    Args:
+        path: The file.
+        array: Values ``[k, j, i]``, or ``[t, k, j, i]`` for a 4D file; red, green and blue bytes too.
+        geometry: The grid of each volume.
+        labels: Unit, scale (slope and intercept, which a reader applies) and time step.
+        is_packed: With gzip.
     """
-    if array.shape != geometry.array_shape:
+    if array.shape[-3:] != geometry.array_shape or array.ndim not in (3, 4):
         raise DatasetError(f"an array of {array.shape} does not lie on a grid of {geometry.array_shape}")
     values = np.ascontiguousarray(_storable(array))
-    head = _header(values.dtype, geometry, unit, scale)
+    head = write_header(array.shape[::-1], values.dtype, _LPS_TO_RAS @ geometry.matrix, labels)
     with storage_errors(path.name), path.open("wb") as stream:
         if not is_packed:
             stream.write(head)
-            stream.write(values.data)
+            stream.write(values.reshape(-1).view(np.uint8).data)
             return
         with igzip.IGzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=stream, mtime=0) as packed:
             packed.write(head)
@@ -81,7 +111,7 @@ def write_nifti_as(
 
 
 def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if array.dtype == _RGB:
+    if array.dtype == RGB:
         return array
     if array.dtype.name in _KEPT:
         return array.astype(array.dtype.newbyteorder("<"), copy=False)
@@ -93,31 +123,6 @@ def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if array.dtype.kind in "iu" and (not array.size or (array.min() >= limits.min and array.max() <= limits.max)):
         return array.astype(np.int32)
     raise DatasetError(f"values of type {array.dtype} have no place in NIfTI", hint="use int32 or float32")
-
-
-def _header(dtype: np.dtype[Any], geometry: Geometry, unit: str, scale: tuple[float, float]) -> bytes:
-    affine = _LPS_TO_RAS @ geometry.matrix
-    header = nib.Nifti1Header()
-    header.set_data_dtype(dtype)
-    header.set_data_shape(geometry.shape)
-    header.set_zooms(geometry.spacing_mm)
-    header.set_qform(affine, code=_SCANNER, strip_shears=True)
-    if not _agrees(header.get_qform(), affine, geometry):
-        header.set_qform(None, code=0)
-        header.set_zooms(geometry.spacing_mm)
-    header.set_sform(affine, code=_SCANNER)
-    header.set_xyzt_units("mm")
-    header.set_slope_inter(*scale)
-    header["vox_offset"] = _HEADER_BYTES
-    header["magic"] = b"n+1"
-    header["intent_name"] = unit.encode("ascii", "replace")[:15]
-    return bytes(header.binaryblock) + b"\0\0\0\0"
-
-
-def _agrees(qform: npt.NDArray[np.float64], affine: npt.NDArray[np.float64], geometry: Geometry) -> bool:
-    corners = np.array([(*corner, 1.0) for corner in itertools.product(*((0, size - 1) for size in geometry.shape))])
-    apart_mm = np.linalg.norm((corners @ (qform - affine).T)[:, :3], axis=1).max()
-    return bool(apart_mm <= 0.01 * min(geometry.spacing_mm))
 
 
 def is_sheared(geometry: Geometry, *, tolerance: float = 1e-4) -> bool:
@@ -152,40 +157,45 @@ def read_nifti(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
 def parse_nifti(raw: bytes, *, name: str) -> tuple[npt.NDArray[Any], Geometry]:
     """Read a NIfTI-1 file from its bytes; see ``read_nifti``."""
     data = _unpacked(raw, name)
-    header = _parsed_header(data, name)
-    shape = tuple(int(size) for size in header.get_data_shape())
+    header = header_of(data, name)
+    shape = header.shape
     if len(shape) < 3 or min(shape) < 1 or any(size != 1 for size in shape[3:]):
         raise DatasetError(f"{name} has shape {shape}, not three dimensions", hint="split it into volumes")
-    dtype, offset = header.get_data_dtype(), max(int(header["vox_offset"]), _HEADER_BYTES)
     count = shape[0] * shape[1] * shape[2]
-    if len(data) - offset < count * dtype.itemsize:
+    if len(data) - header.offset < count * header.dtype.itemsize:
         raise DamagedDatasetError(f"{name} ends before its voxels do", hint="write it again")
-    array = np.frombuffer(data, dtype=dtype, count=count, offset=offset).reshape(shape[2], shape[1], shape[0])
-    geometry = Geometry((shape[0], shape[1], shape[2]), as_affine(_LPS_TO_RAS @ _affine(header, name)))
-    return _scaled(array, header), geometry
+    array = np.frombuffer(data, dtype=header.dtype, count=count, offset=header.offset)
+    return _scaled(array.reshape(shape[2], shape[1], shape[0]), header.scale), geometry_of_header(header, name)
 
 
-def _parsed_header(data: bytes, name: str) -> Any:
+def header_of(data: bytes, name: str) -> Header:
+    """Read the header at the beginning of an unpacked file.
+
+    Raises:
+        DamagedDatasetError: There is none.
+    """
     try:
-        return nib.Nifti1Header.from_fileobj(io.BytesIO(data[:_HEADER_BYTES]))
-    except (HeaderDataError, WrapStructError, ValueError, struct.error) as error:
-        raise DamagedDatasetError(f"{name} is no NIfTI-1 file", hint="write it again") from error
+        return read_header(data)
+    except HeaderError as error:
+        raise DamagedDatasetError(f"{name} is no NIfTI-1 file: {error}", hint="write it again") from error
 
 
-def _affine(header: Any, name: str) -> npt.NDArray[np.float64]:
-    affine = header.get_sform() if header["sform_code"] > 0 else header.get_qform()
-    has_place = (header["sform_code"] > 0 or header["qform_code"] > 0) and np.isfinite(affine).all()
-    if not has_place or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+def geometry_of_header(header: Header, name: str) -> Geometry:
+    """Give the grid of a header (mm, LPS).
+
+    Raises:
+        DatasetError: It does not say where it lies.
+    """
+    affine = header.affine_ras
+    if affine is None or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise DatasetError(f"{name} does not say where it lies", hint="write it with an sform")
-    return np.asarray(affine, dtype=np.float64)
+    return Geometry((header.shape[0], header.shape[1], header.shape[2]), as_affine(_LPS_TO_RAS @ affine))
 
 
-def _scaled(array: npt.NDArray[Any], header: Any) -> npt.NDArray[Any]:
-    slope, intercept = header.get_slope_inter()
-    native = array.astype(array.dtype.newbyteorder("="), copy=True)
-    if slope in (None, 1.0) and intercept in (None, 0.0):
-        return native
-    return (native * np.float64(slope) + np.float64(intercept or 0.0)).astype(np.float32)
+def _scaled(array: npt.NDArray[Any], scale: tuple[float, float]) -> npt.NDArray[Any]:
+    if scale == (1.0, 0.0):
+        return array.astype(array.dtype.newbyteorder("="), copy=True)
+    return (array * np.float64(scale[0]) + np.float64(scale[1])).astype(np.float32)
 
 
 def _unpacked(raw: bytes, name: str) -> bytes:
@@ -193,9 +203,8 @@ def _unpacked(raw: bytes, name: str) -> bytes:
     if raw[:2] != b"\x1f\x8b":
         return raw
     try:
-        header = _parsed_header(_inflated(raw, _HEADER_BYTES), name)
-        size = math.prod(int(n) for n in header.get_data_shape()) * header.get_data_dtype().itemsize
-        end = max(int(header["vox_offset"]), _HEADER_BYTES) + size
+        header = header_of(_inflated(raw, HEADER_BYTES), name)
+        end = header.offset + math.prod(header.shape) * header.dtype.itemsize
         data = _inflated(raw, end + 1)
     except (zlib.error, IsalError, EOFError) as error:  # type: ignore[misc]  # isal's stub calls it a value
         raise DamagedDatasetError(f"{name} cannot be unpacked", hint="write it again") from error

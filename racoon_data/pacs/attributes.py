@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,14 +14,21 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 _BINARY = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d"}
+_SINGLE_BYTE = ("ascii", "iso8859", "iso-8859", "latin", "cp125", "tis-620", "cp874")
+# The first byte of a two or three byte letter in UTF-8 and one that follows, both read as Latin-1 or cp1252.
+_MANGLED = re.compile(
+    "[\u00c2-\u00ef][\u0080-\u00bf\u20ac\u201a-\u201e\u2020-\u2026\u2030\u2039\u203a\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u02c6\u02dc\u2018-\u2019\u201c-\u201d\u2013\u2014\u2122]"
+)
 _LOCAL_TEXT = frozenset({"PN", "LO", "SH", "ST", "LT", "UC", "UT"})
 
 
 def text_of(dataset: Dataset, keyword: str, *, fallback: str = "latin-1") -> str:
     """Read one attribute as text, whatever state it is in.
 
-    A value that does not decode with the declared character set is tried as UTF-8 and then as
-    ``fallback``, which never fails: an answer is never lost over a letter.
+    The declared character set is a hint. Bytes that are UTF-8 are read as UTF-8 where the declared set is none or
+    has one byte per letter (a peer that labels ``Müller`` wrongly); text that was encoded twice is read back.
+    What does not decode is tried as UTF-8 and then as ``fallback``, which never fails: an answer is never lost over
+    a letter.
 
     Args:
         dataset: Any data set.
@@ -41,7 +49,27 @@ def text_of(dataset: Dataset, keyword: str, *, fallback: str = "latin-1") -> str
     if vr in _BINARY:
         return _numbers(raw, _BINARY[vr], "<" if element.is_little_endian else ">")
     codecs = _codecs(dataset) if vr in _LOCAL_TEXT else ("ascii",)
-    return "\\".join(part.strip() for part in _decoded(raw, (*codecs, "utf-8", fallback)).rstrip("\0 ").split("\\"))
+    text = unmangled(_decoded(raw, _tried(raw, codecs, fallback)))
+    return "\\".join(part.strip() for part in text.rstrip("\0 ").split("\\"))
+
+
+def _tried(raw: bytes, codecs: tuple[str, ...], fallback: str) -> tuple[str, ...]:
+    """Order the codecs to try; letters of several bytes in UTF-8 are hardly ever text in a set of single bytes."""
+    if codecs[0].replace("_", "-").lower().startswith(_SINGLE_BYTE) and not raw.isascii():
+        return ("utf-8", *codecs, fallback)
+    return (*codecs, "utf-8", fallback)
+
+
+def unmangled(text: str) -> str:
+    """Read back text that was encoded as UTF-8, read as Latin-1 and encoded again: ``MÃ¼ller`` is ``Müller``."""
+    if not _MANGLED.search(text):
+        return text
+    for codec in ("latin-1", "cp1252"):
+        try:
+            return text.encode(codec).decode("utf-8")
+        except UnicodeError:
+            continue
+    return text
 
 
 def _joined(value: Any) -> str:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydicom.dataset import Dataset
-from pynetdicom.association import Association
-from pynetdicom.presentation import build_context
-from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind
-
-from racoon_data.errors import PacsError
-from racoon_data.pacs.associations import associated
-from racoon_data.pacs.attributes import text_of
-from racoon_data.pacs.find import answers, query_dataset
+from racoon_data.errors import PacsCappedError, PacsError
+from racoon_data.pacs.filters import is_exact
+from racoon_data.pacs.find import find
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.refs import InstanceRef, Query, StudyRef
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
 
-_FIND = StudyRootQueryRetrieveInformationModelFind
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +40,28 @@ class Expectation:
 def expectation(node: PacsNode, study: StudyRef) -> Expectation:
     """Ask a PACS for the list of a study's instances, series by series.
 
+    A list that may have been cut off is no list: the expectation is then unknown.
+
     Raises:
         PacsError: The query failed, see :func:`racoon_data.pacs.find.find`; or the study's UID is empty, a
             wildcard or a list, which would ask for other studies too.
     """
-    if not study.study_uid or any(letter in study.study_uid for letter in "*?\\"):
+    if not study.study_uid or not is_exact(study.study_uid):
         hint = "report the answer to the PACS's vendor"
         raise PacsError("a study without a StudyInstanceUID of its own cannot be retrieved", ref=node, hint=hint)
-    with associated(node, [build_context(_FIND)]) as association:
-        series = [
-            (text_of(answer, "SeriesInstanceUID"), text_of(answer, "Modality"))
-            for answer in _ask(node, association, "SERIES", StudyInstanceUID=study.study_uid)
-        ]
-        refs: dict[InstanceRef, str] = {}
-        for uid in sorted({uid for uid, _ in series if uid}):
-            keys = {"StudyInstanceUID": study.study_uid, "SeriesInstanceUID": uid}
-            for answer in _ask(node, association, "IMAGE", **keys):
-                sop_uid = text_of(answer, "SOPInstanceUID")
-                if sop_uid:
-                    refs[InstanceRef(study.study_uid, uid, sop_uid)] = text_of(answer, "SOPClassUID")
-    classes = tuple(sorted(set(refs.values())))
-    modalities = tuple(sorted({word for _, word in series}))
-    class_of = {ref.sop_uid: sop_class for ref, sop_class in refs.items()}
+    query = Query("IMAGE", {"StudyInstanceUID": study.study_uid, "Modality": ""})
+    refs: dict[InstanceRef, tuple[str, str]] = {}
+    try:
+        for match in find(node, query):
+            if isinstance(match.ref, InstanceRef) and match.ref.sop_uid:
+                refs[match.ref] = (match.attributes["SOPClassUID"], match.attributes["Modality"])
+    except PacsCappedError as error:
+        logger.warning("the list of %s is not whole: %s", study, error.message)
+        refs.clear()
+    classes = tuple(sorted({sop_class for sop_class, _ in refs.values()}))
+    modalities = tuple(sorted({word for _, word in refs.values()}))
+    class_of = {ref.sop_uid: sop_class for ref, (sop_class, _) in refs.items()}
     return Expectation(node.name, study, tuple(sorted(refs)), classes, modalities, class_of)
-
-
-def _ask(node: PacsNode, association: Association, level: str, **keys: str) -> Iterator[Dataset]:
-    return answers(node, association, query_dataset(Query(level, keys)), _FIND)
 
 
 def verdict_of(ledger: Ledger, expected: Expectation) -> StudyVerdict:

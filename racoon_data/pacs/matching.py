@@ -43,6 +43,12 @@ def matcher(keyword: str, key: str) -> Matcher | None:
     return lambda value: any(pattern.fullmatch(part.strip()) for pattern in patterns for part in value.split("\\"))
 
 
+def wildcard(pattern: str) -> Matcher:
+    """Turn a pattern with ``*`` and ``?`` into a test of text, without regard to case."""
+    compiled = _pattern(pattern, ignore_case=True)
+    return lambda value: compiled.fullmatch(value.strip()) is not None
+
+
 def _pattern(key: str, *, ignore_case: bool) -> re.Pattern[str]:
     text = key.strip().rstrip("^=") if ignore_case else key.strip()
     parts = [".*" if letter == "*" else "." if letter == "?" else re.escape(letter) for letter in text]

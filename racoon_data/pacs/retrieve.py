@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from racoon_data.errors import about
+from racoon_data.errors import PacsPausedError, about
 from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.pacs.expecting import Expectation, expectation, verdict_of
 from racoon_data.pacs.getting import get
@@ -79,12 +79,15 @@ def _retrieve_study(
         on_event(Event("receive", str(landed.ref), done, max(len(wanted), done), size))
 
     receiver = Receiver(study.study_uid, wanted, spool=spool, ledger=ledger, on_arrival=on_arrival)
-    for attempt in range(attempts):
-        if wanted and not _missing(ledger, expected):
-            break
+    attempt = 0
+    while attempt < attempts and (not wanted or _missing(ledger, expected)):
         if attempt:
             time.sleep(backoff_s(node.manners, attempt))
-        reason = get(node, expected, lambda: _missing(ledger, expected), receiver)
+        try:
+            reason = get(node, expected, lambda: _missing(ledger, expected), receiver)
+        except PacsPausedError:
+            continue  # no attempt: the next association waits until the window opens
+        attempt += 1
         _note_absent(ledger, _missing(ledger, expected), reason)
         if not wanted:
             break

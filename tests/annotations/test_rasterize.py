@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Outline
 
-from racoon_data.annotations.rasterize import DUPLICATE, NESTED, OVERLAPPING, combine, fill
+from racoon_data.annotations.rasterize import DUPLICATE, NESTED, OVERLAPPING, combine, edges_of, fill
 from tests.annotations.helpers import box
 
 SHAPE = (12, 14)
@@ -117,4 +117,4 @@ def test_random_polygons_agree_with_another_even_odd_test(seed):
     rows, columns = np.indices(SHAPE)
 
     inside = Outline(polygon).contains_points(np.c_[columns.ravel(), rows.ravel()]).reshape(SHAPE)
-    np.testing.assert_array_equal(fill(polygon, shape=SHAPE), inside)
+    np.testing.assert_array_equal(fill(edges_of([polygon], [0]), shape=(1, *SHAPE))[0], inside)

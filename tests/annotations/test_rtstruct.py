@@ -4,7 +4,15 @@ import numpy as np
 import pydicom
 import pytest
 
-from racoon_data.errors import AnnotationError, DanglingReferenceError, GridMismatchError
+from racoon_data.errors import (
+    AnnotationError,
+    BrokenItemError,
+    DanglingReferenceError,
+    EmptyItemError,
+    GridMismatchError,
+    OutsideImageError,
+)
+from racoon_data.labels import ItemIssue
 from racoon_data.testing.makers import Contour, a_series, an_rtstruct, rectangle
 from tests.annotations.helpers import box, masks_of, read_rtstruct
 
@@ -91,7 +99,9 @@ def test_what_lies_outside_the_stack_is_noted(tmp_path):
     annotation = read_rtstruct(path, made)
 
     np.testing.assert_array_equal(masks_of(annotation)["tumour"], the_square(made, 11))
-    assert annotation.notes == ("ROI 1: 1 contour(s) lie outside the image's slices and were left out",)
+    assert annotation.issues == (
+        ItemIssue("ROI 1", OutsideImageError.code, "1 contour(s) lie outside the image's slices and were left out"),
+    )
 
 
 def test_leaving_the_image_is_noted(tmp_path):
@@ -103,7 +113,8 @@ def test_leaving_the_image_is_noted(tmp_path):
 
     truth = box(made.geometry.array_shape, k=3, j=slice(5, 9), i=slice(0, 3))
     np.testing.assert_array_equal(masks_of(annotation)["edge"], truth)
-    assert "reach beyond the edge of the image" in annotation.notes[0]
+    assert "reach beyond the edge of the image" in annotation.issues[0].message
+    assert annotation.issues[0].code == OutsideImageError.code
 
 
 def test_skipped_slices_stay_empty_and_are_counted(tmp_path):
@@ -125,7 +136,8 @@ def test_planes_between_slices_do_not_punch_holes(tmp_path):
     annotation = read_rtstruct(path, made)
 
     np.testing.assert_array_equal(masks_of(annotation)["cone"], the_square(made, 5))
-    assert "share a slice" in annotation.notes[0]
+    assert "share a slice" in annotation.issues[0].message
+    assert annotation.issues[0].code == GridMismatchError.code
 
 
 def test_contours_across_the_slices_are_refused(tmp_path):
@@ -141,23 +153,21 @@ def test_contours_across_the_slices_are_refused(tmp_path):
     annotation = read_rtstruct(path, made)
 
     np.testing.assert_array_equal(masks_of(annotation)["tumour"], the_square(made, 6))
-    assert "not parallel" in annotation.notes[0]
+    assert "not parallel" in annotation.issues[0].message
+    assert annotation.issues[0].code == GridMismatchError.code
 
 
-@pytest.mark.parametrize(
-    ("kind", "points", "word"),
-    [("POINT", ((5, 5),), "POINT"), ("OPEN_PLANAR", ((5, 5), (6, 9), (7, 3)), "OPEN_PLANAR"),
-     ("CLOSED_PLANAR", ((5, 5), (6, 9)), "fewer than three")],
-)  # fmt: skip
-def test_contours_that_enclose_nothing_are_noted(tmp_path, kind, points, word):
-    """Points, open lines and single strokes are counted; the ROI's other contours are drawn."""
+def test_a_single_stroke_encloses_nothing_and_costs_itself(tmp_path):
+    """A closed contour of two points, or of one, is counted; the ROI's other contours are drawn."""
     made = a_series(tmp_path / "ct", slices=12)
-    path, _ = an_rtstruct(tmp_path, made, {"tumour": [square(5), Contour(5, points, kind)]})
+    lines = [square(5), Contour(5, ((5, 5), (6, 9))), Contour(5, ((5, 5),))]
+    path, _ = an_rtstruct(tmp_path, made, {"tumour": lines})
 
     annotation = read_rtstruct(path, made)
 
     np.testing.assert_array_equal(masks_of(annotation)["tumour"], the_square(made, 5))
-    assert word in annotation.notes[0]
+    assert annotation.issues[0].message == "2 contour(s) have fewer than three points and enclose nothing"
+    assert annotation.issues[0].code == BrokenItemError.code
 
 
 @pytest.mark.parametrize("broken", ["1\\2", "nan\\1\\2", "1e300\\1\\2\\3\\4\\5\\6\\7\\8", "one\\1\\2", ""])
@@ -176,7 +186,8 @@ def test_broken_coordinates_cost_one_contour(tmp_path, broken):
     annotation = read_rtstruct(path, made)
 
     np.testing.assert_array_equal(masks_of(annotation)["tumour"], the_square(made, 5))
-    assert "no numbers or incomplete" in annotation.notes[0]
+    assert "no numbers or incomplete" in annotation.issues[0].message
+    assert annotation.issues[0].code == BrokenItemError.code
 
 
 def test_an_empty_region_is_noted_and_the_others_kept(tmp_path):
@@ -187,7 +198,7 @@ def test_an_empty_region_is_noted_and_the_others_kept(tmp_path):
     annotation = read_rtstruct(path, made)
 
     assert list(masks_of(annotation)) == ["tumour"]
-    assert annotation.notes == ("ROI 1: covers no voxel of the image",)
+    assert annotation.issues == (ItemIssue("ROI 1", EmptyItemError.code, "covers no voxel of the image"),)
 
 
 def test_nothing_at_all_is_an_error(tmp_path):
@@ -241,7 +252,8 @@ def test_contours_drawn_on_another_series_are_left_to_it(tmp_path):
     annotation = read_rtstruct(path, made)
 
     assert list(masks_of(annotation)) == ["here"]
-    assert "another series" in annotation.notes[0]
+    assert "another series" in annotation.issues[0].message
+    assert annotation.issues[0].code == DanglingReferenceError.code
 
 
 def test_a_structure_set_drawn_on_another_series_is_a_skip(tmp_path):

@@ -87,7 +87,7 @@ def test_a_reoriented_volume_is_still_right(tmp_path: Path):
     turned = Volume(np.ascontiguousarray(volume.array[:, :, ::-1]), Geometry(volume.geometry.shape, as_affine(matrix)))
     write_nifti(tmp_path / "a.nii.gz", turned.array, turned.geometry)
 
-    certificate = certify((tmp_path / "a.nii.gz").read_bytes(), series, name="a")
+    certificate = certify(tmp_path / "a.nii.gz", [series]).certificate
 
     assert certificate.slices == 4
 

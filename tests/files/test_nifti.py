@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from racoon_data.errors import DamagedDatasetError, DatasetError
-from racoon_data.files.nifti import is_sheared, read_nifti, write_nifti
+from racoon_data.files.nifti import is_sheared, read_nifti, write_mask, write_nifti
 from racoon_data.geometry import Geometry, as_affine
+from racoon_data.labels import BoxedMask
 
 PLAIN = Geometry((4, 3, 2), as_affine(np.diag([0.5, 0.75, 2.0, 1.0])))
 
@@ -215,3 +216,17 @@ def test_four_dimensions_are_refused(tmp_path: Path):
 
     with pytest.raises(DatasetError, match="three dimensions"):
         read_nifti(tmp_path / "a.nii")
+
+
+def test_a_boxed_mask_is_written_as_if_it_were_whole(tmp_path):
+    """Slice by slice, a mask kept around its voxels gives the values and the grid of the whole one."""
+    geometry = Geometry((5, 4, 6), as_affine(np.diag([0.7, 0.8, 2.5, 1.0])))
+    mask = BoxedMask(geometry.array_shape, (2, 1, 3), np.ones((2, 2, 1), dtype=bool))
+
+    write_mask(tmp_path / "boxed.nii.gz", mask, geometry)
+    write_mask(tmp_path / "whole.nii.gz", mask.whole(), geometry)
+
+    boxed, grid = read_nifti(tmp_path / "boxed.nii.gz")
+    np.testing.assert_array_equal(boxed, read_nifti(tmp_path / "whole.nii.gz")[0])
+    assert boxed.sum() == 4
+    assert grid.same_grid(geometry, tol_mm=1e-5)

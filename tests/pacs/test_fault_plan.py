@@ -1,10 +1,14 @@
 """Fault plans as files, and what each new fault does to a retrieval or a query."""
 
+import time
+from dataclasses import replace
+
 import pytest
 from pydicom import dcmread
 
-from racoon_data.errors import PacsCappedError, PacsError, SettingsError
+from racoon_data.errors import PacsCappedError, PacsEndlessError, PacsError, SettingsError
 from racoon_data.faults import FaultPlan, read_faults
+from racoon_data.pacs import complete
 from racoon_data.pacs.find import find
 from racoon_data.pacs.retrieve import retrieve
 from racoon_data.refs import Query
@@ -100,10 +104,30 @@ def test_endless_answers_can_be_left(pacs):
     pacs.faults = FaultPlan(endless_answers=True, ignore_cancel=True)
     stream = find(pacs.node(timeout_s=3.0), Query())
 
-    uids = [next(stream).ref for _ in range(7)]
+    uids = [next(stream).ref for _ in range(2)]
     stream.close()
 
     assert len(set(uids)) == 2
+
+
+def test_endless_answers_are_cut_off(pacs, monkeypatch):
+    """A peer that repeats itself for ever, and ignores the wish to stop, is left with an error that says so."""
+    monkeypatch.setattr(complete, "_MOST_REPEATS", 100)
+    pacs.faults = FaultPlan(endless_answers=True, ignore_cancel=True)
+
+    with pytest.raises(PacsEndlessError, match="without end"):
+        list(find(pacs.node(timeout_s=3.0), Query()))
+
+
+def test_a_query_has_a_deadline(pacs):
+    """However busy the peer looks, after our own deadline it is asked to stop and then left."""
+    pacs.faults = FaultPlan(endless_answers=True, ignore_cancel=True)
+    started = time.monotonic()
+
+    with pytest.raises(PacsEndlessError, match=r"within 0\.5 s"):
+        list(find(replace(pacs.node(), deadline_s=0.5), Query()))
+
+    assert time.monotonic() - started < 8
 
 
 def test_a_character_set_that_lies_loses_no_answer(pacs):
@@ -112,7 +136,7 @@ def test_a_character_set_that_lies_loses_no_answer(pacs):
         pacs.faults = FaultPlan(character_set=claimed)
         names = {match.attributes["PatientName"] for match in find(pacs.node(), Query())}
         assert len(names) == 2
-        assert "Müller^Jörg" not in names
+        assert ("Müller^Jörg" in names) is (claimed == "ISO_IR 100")
 
 
 def test_counts_can_be_left_out(pacs):

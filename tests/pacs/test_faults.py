@@ -7,7 +7,6 @@ import time
 import pytest
 
 from racoon_data.errors import (
-    PacsCappedError,
     PacsError,
     PacsRefusedError,
     PacsTimeoutError,
@@ -100,12 +99,13 @@ def test_a_query_closed_without_status_hints_at_registration(pacs):
     assert "AE title" in caught.value.hint
 
 
-def test_a_capped_answer_is_an_error(pacs):
-    """Status A700 after some answers does not pass as a whole answer."""
+def test_a_capped_answer_is_split_until_it_is_whole(pacs):
+    """Status A700 after one answer: the days are halved until every study is there, once."""
     pacs.faults = FaultPlan(cap_answers=1)
 
-    with pytest.raises(PacsCappedError, match="0xA700"):
-        list(find(pacs.node(), Query()))
+    found = [match.ref.study_uid for match in find(pacs.node(), Query())]
+
+    assert sorted(found) == ["1.2.826.0.1.1", "1.2.826.0.1.2"]
 
 
 @pytest.mark.parametrize("query", [Query("PLANET"), Query("STUDY", {"NoSuchKeyword": "1"})])

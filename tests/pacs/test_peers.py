@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +40,14 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture
-def orthanc(tmp_path: Path) -> Iterator[PacsNode]:
-    """An Orthanc in a folder of its own that knows the title RACOON."""
+@contextmanager
+def an_orthanc(folder: Path, **further: object) -> Iterator[PacsNode]:
+    """An Orthanc in a folder of its own that knows the title RACOON, with further settings."""
     port, web = free_port(), free_port()
     settings = {
         "Name": "test",
-        "StorageDirectory": str(tmp_path / "orthanc"),
-        "IndexDirectory": str(tmp_path / "orthanc"),
+        "StorageDirectory": str(folder / "orthanc"),
+        "IndexDirectory": str(folder / "orthanc"),
         "DicomAet": "ORTHANC",
         "DicomPort": port,
         "DicomCheckCalledAet": True,
@@ -55,9 +56,10 @@ def orthanc(tmp_path: Path) -> Iterator[PacsNode]:
         "DicomModalities": {"racoon": ["RACOON", "127.0.0.1", 104]},
         "DicomAlwaysAllowStore": True,
         "TcpNoDelay": True,
+        **further,
     }
-    (tmp_path / "orthanc.json").write_text(json.dumps(settings))
-    command = [shutil.which("Orthanc") or "Orthanc", str(tmp_path / "orthanc.json")]
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    command = [shutil.which("Orthanc") or "Orthanc", str(folder / "orthanc.json")]
     environment = {**os.environ, "TCP_NODELAY": "1"}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     try:
@@ -66,6 +68,13 @@ def orthanc(tmp_path: Path) -> Iterator[PacsNode]:
     finally:
         process.terminate()
         process.wait(timeout=20)
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[PacsNode]:
+    """An Orthanc as installed."""
+    with an_orthanc(tmp_path) as node:
+        yield node
 
 
 def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
