@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from racoon_data.errors import PacsCappedError, PacsError
 from racoon_data.pacs.filters import is_exact
-from racoon_data.pacs.find import find
-from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.peer import Node
+from racoon_data.pacs.sources import Question, matches_of
 from racoon_data.refs import InstanceRef, Query, StudyRef
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
 
@@ -37,7 +37,7 @@ class Expectation:
     class_of: Mapping[str, str] = field(default_factory=dict)
 
 
-def expectation(node: PacsNode, study: StudyRef) -> Expectation:
+def expectation(node: Node, study: StudyRef) -> Expectation:
     """Ask a PACS for the list of a study's instances, series by series.
 
     A list that may have been cut off is no list: the expectation is then unknown.
@@ -52,7 +52,7 @@ def expectation(node: PacsNode, study: StudyRef) -> Expectation:
     query = Query("IMAGE", {"StudyInstanceUID": study.study_uid, "Modality": ""})
     refs: dict[InstanceRef, tuple[str, str]] = {}
     try:
-        for match in find(node, query):
+        for match in matches_of(node, Question(query)):
             if isinstance(match.ref, InstanceRef) and match.ref.sop_uid:
                 refs[match.ref] = (match.attributes["SOPClassUID"], match.attributes["Modality"])
     except PacsCappedError as error:

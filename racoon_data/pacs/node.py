@@ -12,11 +12,12 @@ from pynetdicom.sop_class import Verification
 from racoon_data.errors import PacsError
 from racoon_data.pacs.associations import associated, lost
 from racoon_data.pacs.find import find
-from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.peer import PacsNode, WebNode
 from racoon_data.pacs.statuses import SUCCESS
+from racoon_data.pacs.web import qido
 from racoon_data.refs import Match, Query
 
-__all__ = ["DimseSource", "PacsNode", "echo"]
+__all__ = ["DimseSource", "PacsNode", "WebSource", "echo"]
 
 
 def echo(node: PacsNode) -> float:
@@ -55,3 +56,18 @@ class DimseSource:
     def find(self, query: Query) -> Iterable[Match]:
         """Answer a query."""
         return find(self.node, query)
+
+
+@dataclass(frozen=True, slots=True)
+class WebSource:
+    """A DICOMweb service as a source of studies (plug-in ``dicomweb``).
+
+    Attributes:
+        node: The service.
+    """
+
+    node: WebNode
+
+    def find(self, query: Query) -> Iterable[Match]:
+        """Answer a query."""
+        return qido.find(self.node, query)

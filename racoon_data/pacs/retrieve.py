@@ -9,11 +9,12 @@ from pathlib import Path
 from racoon_data.errors import PacsPausedError, about
 from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.pacs.expecting import Expectation, expectation, verdict_of
-from racoon_data.pacs.getting import get
+from racoon_data.pacs.getting import Missing, get
 from racoon_data.pacs.kindness import backoff_s
 from racoon_data.pacs.landing import Landed
-from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.peer import PacsNode, WebNode
 from racoon_data.pacs.receiving import Receiver, adopt
+from racoon_data.pacs.web import wado
 from racoon_data.refs import InstanceRef, StudyRef
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict
 
@@ -21,7 +22,7 @@ _DUE = frozenset({InstanceState.WANTED, InstanceState.FAILED})
 
 
 def retrieve(
-    node: PacsNode,
+    node: PacsNode | WebNode,
     studies: Sequence[StudyRef],
     *,
     spool: Path,
@@ -29,7 +30,7 @@ def retrieve(
     on_event: OnEvent = ignore,
     attempts: int = 2,
 ) -> tuple[StudyVerdict, ...]:
-    """Bring studies into the spool by C-GET; what lies there already is not fetched again.
+    """Bring studies into the spool by C-GET or WADO-RS; what lies there already is not fetched again.
 
     The PACS first lists its instances one by one; that list, not its counters, is what a study is
     measured against. A connection that dies leaves the study partial, and the next call asks only
@@ -60,7 +61,7 @@ def retrieve(
 
 
 def _retrieve_study(
-    node: PacsNode, study: StudyRef, spool: Path, ledger: Ledger, on_event: OnEvent, attempts: int
+    node: PacsNode | WebNode, study: StudyRef, spool: Path, ledger: Ledger, on_event: OnEvent, attempts: int
 ) -> StudyVerdict:
     expected = expectation(node, study)
     ledger.expect(node.name, expected.instances)
@@ -84,7 +85,7 @@ def _retrieve_study(
         if attempt:
             time.sleep(backoff_s(node.manners, attempt))
         try:
-            reason = get(node, expected, lambda: _missing(ledger, expected), receiver)
+            reason = _fetch(node, expected, lambda: _missing(ledger, expected), receiver)
         except PacsPausedError:
             continue  # no attempt: the next association waits until the window opens
         attempt += 1
@@ -92,6 +93,15 @@ def _retrieve_study(
         if not wanted:
             break
     return verdict_of(ledger, expected)
+
+
+def _fetch(node: PacsNode | WebNode, expected: Expectation, missing: Missing, receiver: Receiver) -> str:
+    """Fetch what is missing the way the node is fetched from, and say why what still is did not come."""
+    if isinstance(node, WebNode):
+        return wado.fetch(node, expected, missing, receiver)
+    if node.retrieve == "wado" and node.web is not None:
+        return wado.fetch(node.web, expected, missing, receiver)
+    return get(node, expected, missing, receiver)
 
 
 def _missing(ledger: Ledger, expected: Expectation) -> tuple[InstanceRef, ...]:

@@ -4,73 +4,74 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice, product
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from racoon_data.errors import PacsCappedError, PacsProtocolError, PacsTimeoutError, SettingsError
-from racoon_data.events import Event, OnEvent, ignore
-from racoon_data.pacs.catalog import UNIQUE_KEY
-from racoon_data.pacs.find import RETURN_KEYS
-from racoon_data.pacs.matching import matcher, vr_of
+from racoon_data.errors import PacsEndlessError, PacsProtocolError, PacsTimeoutError, SettingsError, about
+from racoon_data.events import OnEvent, ignore
+from racoon_data.pacs.complete import Completer
+from racoon_data.pacs.filters import RETURN_KEYS
+from racoon_data.pacs.find import query_dataset, whole
+from racoon_data.pacs.matching import vr_of
 from racoon_data.pacs.peer import WebNode
-from racoon_data.pacs.web.model import tag_of, text_in
+from racoon_data.pacs.web.model import text_in
 from racoon_data.pacs.web.session import Session, capped
 from racoon_data.refs import InstanceRef, Match, Query, SeriesRef, StudyRef
 
 PAGE = 500
 _MAX_PAGE_BYTES = 32 << 20
 _MOST_QUERIES = 200
-_SURE = frozenset({"UI", "DA", "TM", "CS", "IS"})
-_EXACT = frozenset({"PatientID", "AccessionNumber", "StudyID"})
 
 
-def find(node: WebNode, query: Query, *, on_event: OnEvent = ignore, session: Session | None = None) -> Iterator[Match]:
-    """Ask a DICOMweb service and stream its answers.
+def find(node: WebNode, query: Query, *, on_event: OnEvent = ignore) -> Iterator[Match]:
+    """Ask a DICOMweb service and stream everything it holds that fits, each thing once.
 
-    The same queries as C-FIND: wildcards, ranges and lists. A list of values becomes one query per value. Pages are
-    asked for until one brings nothing, so that a service which cuts pages shorter than asked hides nothing; answers
-    that come twice are given once, and answers that do not fit the filters are left out.
+    The same queries as C-FIND, whole by the same rules (:func:`racoon_data.pacs.find.find`). A list of values becomes
+    one query per value. Pages are asked for until one brings nothing, so that a service which cuts pages shorter than
+    asked hides nothing.
 
     Args:
         node: The service.
         query: Level and filters. QIDO-RS knows no patients: PATIENT merges studies.
         on_event: Listener; one ``find`` event per answer.
-        session: An open session to use.
 
     Yields:
         One match per answer, with every filter and the usual attributes of the level.
 
     Raises:
         SettingsError: The level or a keyword does not exist.
-        PacsCappedError: The service cut its answer off, or hands out the same page again.
+        PacsCappedError: The service cut its answer off, and nothing proves that all of it is here.
+        PacsEndlessError: It hands out the same page again and again.
         PacsError: It cannot be asked; the message says why.
     """
-    _check(query)
-    if session is None:
-        with Session(node, on_event=on_event) as own:
-            yield from find(node, query, on_event=on_event, session=own)
-        return
-    seen: set[tuple[str, ...]] = set()
+    yield from _found(node, query, [query.filters], on_event)
+
+
+def find_listed(
+    node: WebNode, query: Query, keyword: str, identifiers: Sequence[str], *, on_event: OnEvent = ignore
+) -> Iterator[Match]:
+    """Ask for each identifier of a list; see :func:`racoon_data.pacs.find.find_listed`."""
+    yield from _found(node, query, [{**query.filters, keyword: one} for one in identifiers], on_event)
+
+
+def _found(node: WebNode, query: Query, rounds: Sequence[Mapping[str, str]], on_event: OnEvent) -> Iterator[Match]:
+    query_dataset(query)
+    with about(node), Session(node, on_event=on_event) as session:
+        yield from whole(Completer(partial(ask_once, session), on_event=on_event), query, rounds)
+
+
+def ask_once(session: Session, query: Query) -> Iterator[Match]:
+    """Ask one query, as often as its lists of values and its pages need.
+
+    Raises:
+        PacsError: It could not be asked, or was cut off; see :func:`find`.
+    """
     for filters in _single_queries(query):
         for row in _pages(session, query.level, filters, query):
-            match = _match(query, row, filters)
-            key = _key(query.level, match)
-            if key in seen or _contradicts(filters, match.attributes):
-                continue
-            seen.add(key)
-            on_event(Event("find", "", len(seen)))
-            yield match
-
-
-def _check(query: Query) -> None:
-    if query.level not in RETURN_KEYS:
-        raise SettingsError(f"there is no query level {query.level!r}", hint=f"one of {', '.join(RETURN_KEYS)}")
-    for keyword in query.filters:
-        if not tag_of(keyword):
-            hint = "use DICOM keywords such as StudyDate or PatientID"
-            raise SettingsError(f"DICOM has no attribute {keyword!r}", hint=hint)
+            yield _match(query, row, filters)
 
 
 def _single_queries(query: Query) -> Iterator[dict[str, str]]:
@@ -94,10 +95,10 @@ def _pages(session: Session, level: str, filters: Mapping[str, str], query: Quer
     while True:
         rows, text = _page(session, f"{url}&limit={PAGE}&offset={offset}")
         if rows and text == before:
-            if len(rows) >= PAGE or len(rows) % 50 == 0:
-                hint = "the service does not page: narrow the query, for instance to fewer days"
-                raise PacsCappedError("the service hands out the same page again", ref=node, hint=hint)
-            return
+            if len(rows) < PAGE:
+                return  # a service without pages gives everything each time; a round number is looked into further up
+            hint = "the service does not page: narrow the query, for instance to fewer days"
+            raise PacsEndlessError("the service hands out the same page again and again", ref=node, hint=hint)
         yield from rows
         if not rows:
             return
@@ -161,25 +162,3 @@ def _match(query: Query, row: Mapping[str, Any], filters: Mapping[str, str]) -> 
     if query.level == "IMAGE":
         return Match(InstanceRef(study, series, sop), values)
     return Match(SeriesRef(study, series) if query.level == "SERIES" else StudyRef(study), values)
-
-
-def _key(level: str, match: Match) -> tuple[str, ...]:
-    names = ("PatientID",) if level == "PATIENT" else ("StudyInstanceUID", "SeriesInstanceUID", UNIQUE_KEY[level])
-    return tuple(match.attributes.get(name, "") for name in names)
-
-
-def _contradicts(filters: Mapping[str, str], values: Mapping[str, str]) -> bool:
-    """Tell whether an answer is not what was asked for: some services ignore a filter they do not support.
-
-    Only kinds whose rules leave no room are judged; what the answer does not tell is not.
-    """
-    for keyword, wanted in filters.items():
-        value = values.get(keyword, "").strip()
-        if not wanted.strip() or not value:
-            continue
-        if keyword in _EXACT:
-            if not any(letter in wanted for letter in "*?") and wanted.strip() != value:
-                return True
-        elif vr_of(keyword) in _SURE and (fits := matcher(keyword, wanted)) is not None and not fits(value):
-            return True
-    return False

@@ -34,7 +34,6 @@ _BUSY = frozenset({429, 503})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _STALLS = 20
 _MAX_ERROR_BODY = 1 << 20
-_MAX_EPILOGUE = 4096
 
 
 class Answer:
@@ -89,14 +88,14 @@ class Answer:
         self._response.close()
         return body
 
-    def finish(self) -> None:
-        """Read what little may follow the last part, so that the connection serves again."""
-        with suppress(PacsError):
-            self.read(_MAX_EPILOGUE)
-
     def close(self) -> None:
-        """Leave the rest of the body."""
+        """Leave what is left of the body."""
         self._response.close()
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing is left of the body, so that its connection can serve again."""
+        return self._body.is_drained
 
 
 class Session:

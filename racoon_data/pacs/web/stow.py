@@ -101,7 +101,7 @@ def _send(session: Session, batch: list[_Item], *, is_first: bool) -> Iterator[t
     try:
         answer = _request(session, batch)
         if answer.status == 413 and len(batch) > 1:
-            answer.finish()
+            answer.read(_MAX_ANSWER)
             half = len(batch) // 2
             yield from _send(session, batch[:half], is_first=is_first)
             yield from _send(session, batch[half:], is_first=False)
