@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+from racoon_data.annotation_errors import AmbiguousReferenceError as AmbiguousReferenceError
+from racoon_data.annotation_errors import AnnotationError as AnnotationError
+from racoon_data.annotation_errors import BrokenExportError as BrokenExportError
+from racoon_data.annotation_errors import BrokenItemError as BrokenItemError
+from racoon_data.annotation_errors import ConflictingClaimError as ConflictingClaimError
+from racoon_data.annotation_errors import DanglingReferenceError as DanglingReferenceError
+from racoon_data.annotation_errors import EmptyItemError as EmptyItemError
+from racoon_data.annotation_errors import GridMismatchError as GridMismatchError
+from racoon_data.annotation_errors import HostileExportError as HostileExportError
+from racoon_data.annotation_errors import MappingError as MappingError
+from racoon_data.annotation_errors import OutsideImageError as OutsideImageError
+from racoon_data.annotation_errors import UncodedItemError as UncodedItemError
+from racoon_data.annotation_errors import UnknownLabelError as UnknownLabelError
+from racoon_data.annotation_errors import UnmappedFieldError as UnmappedFieldError
+from racoon_data.annotation_errors import UnsupportedAnnotationError as UnsupportedAnnotationError
+from racoon_data.annotation_errors import WrongPatientError as WrongPatientError
 from racoon_data.error_base import ExitCode as ExitCode
 from racoon_data.error_base import RacoonError as RacoonError
 from racoon_data.error_base import about as about
@@ -129,6 +145,12 @@ class NoGeometryError(DicomError):
     code = "dicom.no_geometry"
 
 
+class SuvError(DicomError):
+    """A PET series cannot be turned into SUV: an attribute the formula needs is missing or makes no sense."""
+
+    code = "convert.no_suv"
+
+
 class UncertifiedError(DicomError):
     """A written volume does not hold the values its headers promise."""
 
@@ -186,77 +208,6 @@ class AuditError(RacoonError):
 
     code = "audit.broken"
     exit_code = ExitCode.POLICY
-
-
-class AnnotationError(RacoonError):
-    """An annotation cannot be used."""
-
-    code = "annotation.error"
-    exit_code = ExitCode.PARTIAL
-
-
-class UnsupportedAnnotationError(AnnotationError):
-    """The kind or encoding of an annotation is not supported."""
-
-    code = "annotation.unsupported"
-
-
-class DanglingReferenceError(AnnotationError):
-    """An annotation points at images that are not here."""
-
-    code = "annotation.dangling_reference"
-    is_skip = True
-
-
-class AmbiguousReferenceError(AnnotationError):
-    """An annotation fits several image series equally well."""
-
-    code = "annotation.ambiguous_reference"
-    is_skip = True
-
-
-class GridMismatchError(AnnotationError):
-    """An annotation does not lie on its image grid."""
-
-    code = "annotation.grid_mismatch"
-
-
-class BrokenItemError(AnnotationError):
-    """One item of an annotation (a frame, a contour, a measurement) is broken; the others are kept."""
-
-    code = "annotation.broken_item"
-
-
-class EmptyItemError(AnnotationError):
-    """One item of an annotation covers no voxel of the image."""
-
-    code = "annotation.empty_item"
-    is_skip = True
-
-
-class OutsideImageError(AnnotationError):
-    """Part of an item of an annotation lies outside the image and was left out."""
-
-    code = "annotation.outside_image"
-
-
-class UncodedItemError(AnnotationError):
-    """An item of an annotation carries no usable code, or a private one; it is kept as it stands."""
-
-    code = "annotation.uncoded"
-
-
-class ConflictingClaimError(AnnotationError):
-    """Items of one label map claim the same voxel; every claim is kept as a mask of its own."""
-
-    code = "annotation.conflicting_claims"
-
-
-class UnknownLabelError(AnnotationError):
-    """A segment maps to no label of the schema."""
-
-    code = "annotation.unknown_label"
-    is_skip = True
 
 
 class CaseError(RacoonError):

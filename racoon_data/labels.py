@@ -230,6 +230,8 @@ class Label:
         priority: Where labels overlap the higher one wins.
         type_modifiers: Where given, one of them must stand as property type modifier for a code to count.
         regions: Where given, one of them must stand as anatomic region for a code to count.
+        written: Codes the label is written with, where those above do not say: ``category``, ``type``,
+            ``type_modifier``, ``site`` and ``laterality``.
     """
 
     value: int
@@ -239,6 +241,7 @@ class Label:
     priority: int = 0
     type_modifiers: tuple[CodedConcept, ...] = ()
     regions: tuple[CodedConcept, ...] = ()
+    written: tuple[tuple[str, CodedConcept], ...] = ()
 
 
 BACKGROUND = 0

@@ -10,6 +10,7 @@ from racoon_data.events import OnEvent
 from racoon_data.geometry import Geometry
 from racoon_data.labels import Annotation
 from racoon_data.refs import InstanceRef, Match, Query, SeriesRef
+from racoon_data.tool_exports import Look, Masks, ToolExport
 
 
 @runtime_checkable
@@ -44,6 +45,40 @@ class AnnotationReader(Protocol):
             image: The series it is to lie on, ``None`` for a report without images here.
             geometry: That series' grid, slices in ascending k.
             sop_uids: SOPInstanceUID of every slice of the grid, in order of k.
+        """
+        ...
+
+
+@runtime_checkable
+class ToolReader(Protocol):
+    """Reads one kind of file that is no DICOM (also entry-point group ``racoon.annotation_readers``).
+
+    It says what a file holds and gives masks on the tool's own grid. Linking, placing on the image grid and
+    taking identities off are the house's work, the same for every tool.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Name of the format, such as ``mitk``."""
+        ...
+
+    def claims(self, path: Path) -> bool:
+        """Tell from a file's name and first bytes whether it is of this kind; raise nothing."""
+        ...
+
+    def look(self, path: Path) -> Look:
+        """Read everything of a file but its masks.
+
+        Raises:
+            AnnotationError: Nothing in it can be read. What goes wrong with one item is an outcome of ``Look``.
+        """
+        ...
+
+    def masks(self, path: Path, export: ToolExport) -> Masks:
+        """Read the masks of one annotation of the file, one at a time, ``[k, j, i]`` on ``export.grid``.
+
+        Raises:
+            AnnotationError: They cannot be read.
         """
         ...
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from racoon_data.annotations.linking import Link, link
 from racoon_data.annotations.read import read_annotation
+from racoon_data.annotations.tools.exports import ExportFile, first_days, look_into, with_relative_days
+from racoon_data.annotations.tools.mapping import ReportMapping
 from racoon_data.dicom.series import Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
 from racoon_data.dicom.stacking import geometry_of
@@ -68,18 +70,29 @@ class ReadFolder:
         }
 
 
-def find_annotations(folder: Path) -> Found:
+def find_annotations(folder: Path, *, mapping: ReportMapping | None = None, images: Path | None = None) -> Found:
     """Sort a folder and link its annotations, without reading masks.
 
+    Args:
+        folder: Annotations, those of other tools included, and images; or one file.
+        mapping: Mapping file for vendor reports.
+        images: Another folder with the images.
+
     Raises:
-        NothingMatchedError: The folder does not exist.
+        NothingMatchedError: A folder does not exist.
     """
-    found = sort_files(files_under(folder), root=folder)
-    links = link(found.series, found.annotations)
-    return Found(folder, found, links.pairs, (*found.outcomes, *links.outcomes))
+    paths = dict.fromkeys((*files_under(folder), *(files_under(images) if images else ())))
+    looked = look_into(paths, mapping=mapping, root=folder)
+    days = first_days(looked.files)
+    exports = tuple(with_relative_days(one, days.get(one.patient)) for one in looked.files)
+    found = sort_files([path for path in paths if path not in looked.paths], root=folder)
+    files = (*found.annotations, *exports)
+    links = link(found.series, files)
+    outcomes = (*found.outcomes, *looked.outcomes, *links.outcomes)
+    return Found(folder, replace(found, annotations=files), links.pairs, outcomes)
 
 
-def read_found(found: Found, out: Path, *, on_event: OnEvent = ignore) -> ReadFolder:
+def read_found(found: Found, out: Path, *, resample: bool = False, on_event: OnEvent = ignore) -> ReadFolder:
     """Read every linked annotation and write what it says.
 
     Writes ``masks/<annotation>/<series>/<number>-<name>.nii.gz`` (uint8, on the image grid, one file per
@@ -88,13 +101,14 @@ def read_found(found: Found, out: Path, *, on_event: OnEvent = ignore) -> ReadFo
     Args:
         found: What ``find_annotations`` found.
         out: Where to write; made if absent.
+        resample: Sample masks of another grid onto the image's instead of refusing them.
         on_event: Listener, one event of kind ``read`` per annotation.
 
     Raises:
         DiskFullError: No space is left; files that exist are whole.
     """
     items = [(one.file.ref, one) for one in found.links]
-    work = partial(_read_and_write, folder=found.folder, out=out)
+    work = partial(_read_and_write, folder=found.folder, out=out, resample=resample)
     results = list(run_items("read", items, work, on_event=on_event))
     values = [result.value for result in results if result.value is not None]
     findings = tuple(finding for _, rows in values for finding in rows)
@@ -105,16 +119,21 @@ def read_found(found: Found, out: Path, *, on_event: OnEvent = ignore) -> ReadFo
     return read
 
 
-def _read_and_write(one: Link, *, folder: Path, out: Path) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+def _read_and_write(
+    one: Link, *, folder: Path, out: Path, resample: bool
+) -> tuple[dict[str, Any], tuple[Finding, ...]]:
     # a report needs no grid, so a gap in its series does not cost its findings
     gridded = one.series if one.file.modality != "SR" else None
-    annotation = read_annotation(one, geometry_of(gridded) if gridded is not None else None)
+    grid = geometry_of(gridded) if gridded is not None else None
+    annotation = read_annotation(one, grid, resample=resample)
+    path = one.file.path
     account = {
-        "file": one.file.path.relative_to(folder).as_posix() if one.file.path != folder else one.file.path.name,
+        "file": path.relative_to(folder).as_posix() if path.is_relative_to(folder) and path != folder else path.name,
         "kind": annotation.kind,
         "study_uid": one.file.ref.study_uid,
         "sop_uid": one.file.ref.sop_uid,
         "image_series_uid": one.series.ref.series_uid if one.series is not None else None,
+        "confidence": one.confidence,
         "reader": annotation.reader,
         "findings": len(annotation.findings),
         "masks": _write_masks(annotation, one, out),
@@ -166,9 +185,10 @@ def listed(found: Found) -> list[dict[str, Any]]:
     return [
         {
             "sop_uid": one.file.ref.sop_uid,
-            "kind": one.file.modality,
+            "kind": one.file.export.kind if isinstance(one.file, ExportFile) else one.file.modality,
             "image_series_uid": one.series.ref.series_uid if one.series is not None else None,
             "image_modality": one.series.acquisition.modality if one.series is not None else None,
+            "confidence": one.confidence or None,
             "slices": len(one.series.slices) if one.series is not None else None,
         }
         for one in found.links

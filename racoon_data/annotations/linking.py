@@ -6,11 +6,24 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from racoon_data.annotations.own_grid import seg_grid
+from racoon_data.annotations.tools.exports import ExportFile
 from racoon_data.dicom.series import AnnotationFile, Series
-from racoon_data.errors import AmbiguousReferenceError, AnnotationError, DanglingReferenceError, RacoonError
+from racoon_data.dicom.stacking import geometry_of
+from racoon_data.errors import (
+    AmbiguousReferenceError,
+    AnnotationError,
+    DanglingReferenceError,
+    RacoonError,
+    WrongPatientError,
+)
+from racoon_data.geometry import Geometry
+from racoon_data.grid.place import fit
 from racoon_data.outcomes import Outcome, outcome_of
 
 STEP = "link"
+REFERENCE, GEOMETRY = "reference", "geometry"
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +33,13 @@ class Link:
     Attributes:
         file: The annotation.
         series: The series, ``None`` for a report whose images are not here or in several series alike.
+        confidence: ``reference`` where the annotation names the series or its images, ``geometry`` where only its
+            frame of reference and grid fit, empty without a series.
     """
 
     file: AnnotationFile
     series: Series | None
+    confidence: str = REFERENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +59,11 @@ def link(series: Sequence[Series], files: Sequence[AnnotationFile]) -> Links:
     """Find the series every annotation lies on.
 
     Referenced images decide first, then referenced series; only an annotation that references nothing
-    is linked by patient and frame of reference. A reference to images that are not here is a coded skip
-    and never replaced by a guess. References to another annotation (a report on a segmentation) are
-    followed to that annotation's images. A structure set over several series is linked with each; a
-    segmentation and a report with the one series they reference most (a report with none where two
-    share the lead: its rows name their images).
+    is linked by patient, study, frame of reference and grid, where one series fits. A reference to images
+    that are not here is a coded skip and never replaced by a guess. References to another annotation (a
+    report on a segmentation) are followed to that annotation's images. A structure set over several series
+    is linked with each; a segmentation and a report with the one series they reference most (a report with
+    none where two share the lead: its rows name their images).
 
     Args:
         series: Image series.
@@ -73,25 +89,36 @@ def _outcome(error: RacoonError, file: AnnotationFile) -> Outcome:
 
 def _links_of(file: AnnotationFile, series: Sequence[Series], by_sop: dict[str, AnnotationFile]) -> list[Link]:
     sops, uids = _references(file, by_sop)
-    found = _by_images(series, sops) or _by_series(series, uids)
+    found, confidence = _by_images(series, sops) or _by_series(series, uids), REFERENCE
     is_report = file.modality == "SR"
+    _require_same_patient(file, found or _of_study(file, series))
     if not found and not sops and not uids and not is_report:
-        found = _by_frame(file, series)
+        found, confidence = _by_place(file, series), GEOMETRY
     if not found and is_report:
-        return [Link(file, None)]
+        return [Link(file, None, "")]
     if not found:
         raise DanglingReferenceError(
             "the annotation references images that are not here", hint="retrieve its source series too"
         )
-    _require_same_patient(file, found)
     if file.modality == "RTSTRUCT":
-        return [Link(file, one) for one in found]
+        return [Link(file, one, confidence) for one in found]
     best = _the_one(found, sops)
     if best is None and not is_report:
         raise AmbiguousReferenceError(
-            f"the segmentation references {len(found)} series equally", hint="export one segmentation per series"
+            f"the segmentation references {len(found)} series equally: {_names(found)}",
+            hint="export one segmentation per series",
         )
-    return [Link(file, best)]
+    return [Link(file, best, confidence if best is not None else "")]
+
+
+def _of_study(file: AnnotationFile, series: Sequence[Series]) -> list[Series]:
+    return [one for one in series if file.ref.study_uid and one.ref.study_uid == file.ref.study_uid]
+
+
+def _names(series: Sequence[Series]) -> str:
+    """Name candidates by their series UIDs, and the part where one UID holds several volumes."""
+    names = [" ".join(filter(None, (one.ref.series_uid, one.part))) for one in series]
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _references(file: AnnotationFile, by_sop: dict[str, AnnotationFile]) -> tuple[frozenset[str], frozenset[str]]:
@@ -112,22 +139,63 @@ def _by_series(series: Sequence[Series], uids: frozenset[str]) -> list[Series]:
     return [one for one in series if one.ref.series_uid in uids]
 
 
-def _by_frame(file: AnnotationFile, series: Sequence[Series]) -> list[Series]:
-    if not file.frame_of_reference:
+def _by_place(file: AnnotationFile, series: Sequence[Series]) -> list[Series]:
+    """Find the one series an annotation without references fits, by patient, study, frame of reference and grid.
+
+    Raises:
+        AmbiguousReferenceError: Several fit; they are named.
+        DanglingReferenceError: It says nothing to go by, or none fits.
+    """
+    grid = _grid_of(file)
+    if not file.frame_of_reference and grid is None:
         return []
-    found = [one for one in series if one.frame_of_reference == file.frame_of_reference and one.patient == file.patient]
+    near = [one for one in series if _may_be(file, one)]
+    found = [one for one in near if grid is None or _fits(grid, one)]
     if len(found) > 1:
         raise AmbiguousReferenceError(
-            f"the annotation references no image and its frame of reference fits {len(found)} series",
+            f"the annotation references no image and fits {len(found)} series: {_names(found)}",
             hint="export it with references to its images",
+        )
+    if near and not found and grid is not None and len(near) == 1 and file.frame_of_reference:
+        return near  # its frame of reference names one series; reading says how the grids differ
+    if not found:
+        raise DanglingReferenceError(
+            f"the annotation references no image and lies on the grid of none of {len(near)} series",
+            hint="export it with references, or from the series as it is in the archive",
         )
     return found
 
 
+def _may_be(file: AnnotationFile, one: Series) -> bool:
+    """Tell whether nothing an annotation says speaks against a series."""
+    is_other_patient = file.patient and one.patient and file.patient != one.patient
+    is_other_frame = file.frame_of_reference and file.frame_of_reference != one.frame_of_reference
+    is_other_study = isinstance(file, ExportFile) and file.ref.study_uid not in ("", one.ref.study_uid)
+    return not (is_other_patient or is_other_frame or is_other_study)
+
+
+def _grid_of(file: AnnotationFile) -> Geometry | None:
+    if isinstance(file, ExportFile):
+        return file.export.grid
+    try:
+        return seg_grid(file.path) if file.modality == "SEG" else None
+    except RacoonError:
+        return None
+
+
+def _fits(grid: Geometry, one: Series) -> bool:
+    try:
+        target = geometry_of(one)
+    except RacoonError:
+        return False
+    found = fit(grid, target)
+    return found is not None and found.meets(target)
+
+
 def _require_same_patient(file: AnnotationFile, found: Sequence[Series]) -> None:
     if any(file.patient and one.patient and one.patient != file.patient for one in found):
-        raise AnnotationError(
-            "the annotation and the images it references belong to different patients",
+        raise WrongPatientError(
+            "the annotation and the images it names belong to different patients",
             hint="check where the file came from; it is kept out",
         )
 

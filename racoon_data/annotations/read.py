@@ -1,46 +1,78 @@
-"""One linked annotation to masks and findings, through the reader that knows its SOP class."""
+"""One linked annotation to masks and findings, through the reader that knows its SOP class or its file."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from racoon_data import plugins
 from racoon_data.annotations.linking import Link
-from racoon_data.errors import UnsupportedAnnotationError, about
+from racoon_data.annotations.own_grid import seg_grid
+from racoon_data.annotations.tools.exports import ExportFile, placing_issues, placing_notes, read_export
+from racoon_data.errors import GridMismatchError, UnsupportedAnnotationError, about
 from racoon_data.geometry import Geometry
-from racoon_data.labels import Annotation
+from racoon_data.grid.place import boxed, place, require_same_frame
+from racoon_data.labels import Annotation, SegmentMask
 from racoon_data.ports import AnnotationReader
 
 
 @lru_cache(maxsize=1)
 def readers() -> tuple[AnnotationReader, ...]:
-    """Load every installed annotation reader, in order of name."""
+    """Load every installed reader of DICOM annotations, in order of name."""
     names = plugins.found(plugins.ANNOTATION_READERS)
-    return tuple(plugins.load(plugins.ANNOTATION_READERS, name)() for name in names)
+    loaded = (plugins.load(plugins.ANNOTATION_READERS, name)() for name in names)
+    return tuple(one for one in loaded if isinstance(one, AnnotationReader))
 
 
-def read_annotation(link: Link, geometry: Geometry | None) -> Annotation:
+def read_annotation(link: Link, geometry: Geometry | None, *, resample: bool = False) -> Annotation:
     """Read a linked annotation onto the grid of its series.
 
     Args:
         link: The annotation and its series.
         geometry: The grid of the series; ``None`` for a report without images here.
+        resample: Sample masks that were made on another grid of the same frame of reference, instead of refusing them.
 
     Raises:
         UnsupportedAnnotationError: No installed reader knows its SOP class.
         AnnotationError: It cannot be read; the kind of error says why.
     """
+    with about(link.file.ref):
+        if isinstance(link.file, ExportFile):
+            return read_export(link.file, link.series, geometry, resample=resample)
+        try:
+            return _read_dicom(link, geometry)
+        except GridMismatchError:
+            if not resample or geometry is None or link.file.modality != "SEG":
+                raise
+            return _resampled(link, geometry)
+
+
+def _read_dicom(link: Link, geometry: Geometry | None) -> Annotation:
     file, series = link.file, link.series
-    with about(file.ref):
-        for reader in readers():
-            if file.sop_class_uid in reader.sop_classes:
-                return reader.read(
-                    file.path,
-                    source=file.ref,
-                    image=series.ref if series is not None else None,
-                    geometry=geometry,
-                    sop_uids=series.sop_uids if series is not None else (),
-                )
-        raise UnsupportedAnnotationError(
-            f"no reader for SOP class {file.sop_class_uid}", hint="racoon plugins lists the installed readers"
-        )
+    for reader in readers():
+        if file.sop_class_uid in reader.sop_classes:
+            return reader.read(
+                file.path,
+                source=file.ref,
+                image=series.ref if series is not None else None,
+                geometry=geometry,
+                sop_uids=series.sop_uids if series is not None else (),
+            )
+    raise UnsupportedAnnotationError(
+        f"no reader for SOP class {file.sop_class_uid}", hint="racoon plugins lists the installed readers"
+    )
+
+
+def _resampled(link: Link, geometry: Geometry) -> Annotation:
+    """Read a segmentation on its own grid and sample it on the image's."""
+    own = seg_grid(link.file.path)
+    require_same_frame(own, geometry)
+    found = _read_dicom(link, own)
+    masks, notes, issues = [], list(found.notes), list(found.issues)
+    for drawn in found.masks:
+        placed = place(drawn.mask, own, geometry, resample=True)
+        notes += placing_notes(drawn.segment.number, placed)
+        issues += placing_issues(drawn.segment.number, placed)
+        if placed.mask.any():
+            masks.append(SegmentMask(drawn.segment, boxed(placed.mask)))
+    return replace(found, geometry=geometry, masks=tuple(masks), notes=tuple(notes), issues=tuple(issues))

@@ -1,4 +1,4 @@
-"""``racoon annotations``: list and read SEG, RTSTRUCT and structured reports of a folder."""
+"""``racoon annotations``: list and read SEG, RTSTRUCT, structured reports and other tools' exports of a folder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from racoon_data import console
+from racoon_data.cli.annotations_export import export
 from racoon_data.errors import NothingMatchedError
 from racoon_data.outcomes import exit_code_of
 from racoon_data.refs import FileRef
@@ -18,47 +19,66 @@ if TYPE_CHECKING:
     from racoon_data.annotations.folder import Found, ReadFolder
     from racoon_data.outcomes import Outcome
 
-app = typer.Typer(help="List and read SEG, RTSTRUCT and structured reports.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, read and export SEG, RTSTRUCT, structured reports and other tools' exports.", no_args_is_help=True
+)
 
 _NOTHING = "no annotation here"
-_EXPORTED = "SEG, RTSTRUCT and SR objects are read; other exports need converting first"
+_EXPORTED = "docs/annotations.md lists the formats that are read; a vendor's report needs --mapping FILE"
+
+Mapping = Annotated[Path | None, typer.Option("--mapping", help="Mapping file (TOML) of a vendor's XML, JSON or CSV.")]
+Images = Annotated[Path | None, typer.Option("--images", help="Folder of the DICOM images, where it is another one.")]
+
+app.command(name="export")(export)
 
 
 @app.command(name="list")
 def list_(
-    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of annotations and images, or one file.")],
+    mapping: Mapping = None,
+    images: Images = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Show which annotation lies on which series. Example: racoon annotations list dicom/."""
-    from racoon_data.annotations.folder import find_annotations
-
-    found = find_annotations(folder)
+    found = _find(folder, mapping, images)
     _show_links(found, as_json=as_json)
     _end(bool(found.sorted.annotations), found.outcomes)
 
 
 @app.command()
 def read(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Folder of DICOM images and annotations.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Folder of annotations and images, or one file.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for masks, findings.csv and annotations.json.")],
+    mapping: Mapping = None,
+    images: Images = None,
+    resample: Annotated[
+        bool, typer.Option("--resample", help="Sample masks made on another grid instead of refusing them.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the links and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Write masks on the image grid and a table of findings. Example: racoon annotations read dicom/ masks/."""
-    from racoon_data.annotations.folder import find_annotations, read_found
+    from racoon_data.annotations.folder import read_found
 
-    found = find_annotations(source)
+    found = _find(source, mapping, images)
     if dry_run or not found.sorted.annotations:
         _show_links(found, as_json=as_json)
         _end(bool(found.sorted.annotations), found.outcomes)
         return
     with console.progress() as on_event:
-        account = read_found(found, out, on_event=on_event)
+        account = read_found(found, out, resample=resample, on_event=on_event)
     if as_json:
         console.document(account.to_json())
     else:
         _show_account(account)
     _end(True, account.outcomes)
+
+
+def _find(folder: Path, mapping: Path | None, images: Path | None) -> Found:
+    from racoon_data.annotations.folder import find_annotations
+    from racoon_data.annotations.tools.mapping import load_mapping
+
+    return find_annotations(folder, mapping=load_mapping(mapping) if mapping else None, images=images)
 
 
 def _show_links(found: Found, *, as_json: bool) -> None:
@@ -68,7 +88,7 @@ def _show_links(found: Found, *, as_json: bool) -> None:
     if as_json:
         console.document({"annotations": rows, "outcomes": [outcome.to_json() for outcome in found.outcomes]})
         return
-    columns = ("sop_uid", "kind", "image_modality", "slices", "image_series_uid")
+    columns = ("sop_uid", "kind", "image_modality", "slices", "confidence", "image_series_uid")
     console.table(columns, [[_cell(row[column]) for column in columns] for row in rows])
     _show_outcomes(found.outcomes)
 

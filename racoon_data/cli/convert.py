@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,19 +19,42 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
+class Colour(StrEnum):
+    """What becomes of colour images."""
+
+    KEEP = "keep"
+    REFUSE = "refuse"
+
+
+class Values(StrEnum):
+    """Which values are written where an image offers several."""
+
+    RESCALE = "rescale"
+    REAL_WORLD = "real-world"
+    PHILIPS = "philips"
+
+
 @app.command()
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Folder of DICOM files.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for NIfTI files, sidecars and conversion.json.")],
+    suv: Annotated[bool, typer.Option("--suv", help="Write PET as SUV (body weight), or refuse it.")] = False,
+    colour: Annotated[Colour, typer.Option(help="Keep colour images, or refuse them.")] = Colour.KEEP,
+    values: Annotated[
+        Values,
+        typer.Option(help="Where an image offers several: rescaled, real-world mapped or Philips floating point."),
+    ] = Values.RESCALE,
     workers: Annotated[int, typer.Option(min=1, help="Local worker processes.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Turn DICOM series into NIfTI files, each certified against its headers. Example: racoon convert dicom/ nifti/."""
+    from racoon_data.convert.choices import Choices
     from racoon_data.convert.folder import convert_folder
 
+    choices = Choices(values=values.value, is_colour=colour is Colour.KEEP, is_suv=suv)
     with console.progress() as on_event:
-        report = convert_folder(source, out, workers=workers, is_plan=dry_run, on_event=on_event)
+        report = convert_folder(source, out, choices=choices, workers=workers, is_plan=dry_run, on_event=on_event)
     if as_json:
         console.document(report.to_json())
     else:

@@ -12,6 +12,7 @@ from pathlib import Path
 from racoon_data.convert.choices import DEFAULT, Choices
 from racoon_data.convert.promises import Terms
 from racoon_data.convert.publish import publish
+from racoon_data.convert.suv import suv_of, with_suv
 from racoon_data.dicom.series import Series, Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
 from racoon_data.dicom.stacking import geometry_of, stack_stored
@@ -149,11 +150,20 @@ def _plan(series: Series) -> Facts:
 
 def _convert(out: Path, choices: Choices, series: Series) -> Facts:
     row = _row(series)
+    suv_facts: Facts = {}
+    if choices.is_suv and series.acquisition.modality == "PT":
+        suv = suv_of(series)
+        series, suv_facts = with_suv(series, suv), {"SUV": suv.facts}
     stacked = stack_stored(series, choices.wanted)
     terms = Terms(choices.wanted)
     published = publish(stacked, series, out / str(row["file"]), terms=terms)
     decided = {"Decisions": list(stacked.decisions)} if stacked.decisions else {}
-    facts = {**_sidecar(series), **decided, **{key: value for key, value in published.items() if key != "file"}}
+    facts = {
+        **_sidecar(series),
+        **decided,
+        **suv_facts,
+        **{key: value for key, value in published.items() if key != "file"},
+    }
     write_sidecar(out / f"{volume_name(series)}.json", {"file": published["file"], **facts}, schema="volume-sidecar")
     return {**row, **{key: published[key] for key in ("sha256", "bytes", "unit", "certificate")}}
 

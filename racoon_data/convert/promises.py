@@ -29,11 +29,9 @@ class Terms:
 
     Attributes:
         wanted: Which values of an image were taken.
-        factor: What rescaled values were multiplied by, such as a factor from Bq/ml to SUV.
     """
 
     wanted: Wanted = field(default_factory=Wanted)
-    factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,10 +85,10 @@ def promise_of(header: SliceHeader, flat: Indices, terms: Terms) -> Promise:
         DicomError: The slice cannot be read again.
     """
     layout = plain_layout(header) if terms.wanted.values == RESCALE else None
-    return _careful(header, flat, terms) if layout is None else _plain(header, layout, flat, terms)
+    return _careful(header, flat, terms) if layout is None else _plain(header, layout, flat)
 
 
-def _plain(header: SliceHeader, layout: Layout, flat: Indices, terms: Terms) -> Promise:
+def _plain(header: SliceHeader, layout: Layout, flat: Indices) -> Promise:
     """Single values straight from the bytes of the file."""
     stored = sample(header, layout, flat)
     meaning = plain_meaning(header.facts) if header.facts is not None else None
@@ -98,18 +96,18 @@ def _plain(header: SliceHeader, layout: Layout, flat: Indices, terms: Terms) -> 
     padding = meaning.padding if meaning else None
     none = np.zeros(stored.shape, dtype=np.bool_)
     is_padding = none if padding is None else (stored >= padding[0]) & (stored <= padding[1])
-    values = (stored * np.float64(slope) + shift) * terms.factor
-    return Promise(values, is_padding, _tolerance(values, slope * terms.factor))
+    values = stored * np.float64(slope) + shift
+    return Promise(values, is_padding, _tolerance(values, slope))
 
 
 def _careful(header: SliceHeader, flat: Indices, terms: Terms) -> Promise:
     """Any other slice, decoded again, by the rules for its kind."""
     pixels = read_pixels(header, terms.wanted)
     real = comparable(pixels.stored if pixels.is_colour else pixels.real())
-    values = real.reshape(-1)[flat].astype(np.float64) * terms.factor
+    values = real.reshape(-1)[flat].astype(np.float64)
     mask = pixels.is_padding
     is_padding = np.zeros(values.shape, dtype=np.bool_) if mask is None else mask.reshape(-1)[flat]
-    return Promise(values, is_padding, _tolerance(values, pixels.meaning.slope * terms.factor))
+    return Promise(values, is_padding, _tolerance(values, pixels.meaning.slope))
 
 
 def _tolerance(values: Numbers, step: float) -> Numbers:

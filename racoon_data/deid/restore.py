@@ -15,7 +15,7 @@ from racoon_data.deid.register import Register
 from racoon_data.deid.table import object_kinds
 from racoon_data.deid.values import shifted
 from racoon_data.dicom.headers import read_dataset, text_of
-from racoon_data.errors import RestoreError, about
+from racoon_data.errors import DicomError, RestoreError, about
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import make_folder, sha256_of, whole_file
 from racoon_data.refs import FileRef, InstanceRef
@@ -93,7 +93,11 @@ def restore_files(
 
 
 def _names_of(path: Path) -> tuple[str, str]:
-    head = read_dataset(path, tags=["SOPInstanceUID", "SeriesInstanceUID"])
+    """Give the names of an object; a file that is none, such as the account of an export, has none."""
+    try:
+        head = read_dataset(path, tags=["SOPInstanceUID", "SeriesInstanceUID"])
+    except DicomError:
+        return "", ""
     return text_of(head, "SOPInstanceUID"), text_of(head, "SeriesInstanceUID")
 
 

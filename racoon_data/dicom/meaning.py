@@ -75,6 +75,14 @@ def plain_meaning(facts: Facts) -> Meaning:
     return Meaning(slope or 1.0, intercept or 0.0, unit_of(facts), padding_of(facts), decisions=tuple(decisions))
 
 
+def as_suv(meaning: Meaning, factor: float) -> Meaning:
+    """Give the meaning whose real values are SUV (body weight): those of another one times a factor."""
+    table = Table(meaning.table.first, meaning.table.values * factor) if meaning.table else None
+    slope, intercept = meaning.slope * factor, meaning.intercept * factor
+    decisions = (*meaning.decisions, "SUV, body weight")
+    return Meaning(slope, intercept, "SUVbw", meaning.padding, table, decisions)
+
+
 def unit_of(facts: Facts) -> str:
     """Say what a rescaled value means: HU for CT, PET Units (PS3.3 C.8.9.1.1.3), else 1."""
     modality = facts.text("Modality")

@@ -57,6 +57,8 @@ def plain_layout(header: SliceHeader) -> Layout | None:
     facts = header.facts
     if facts is None or facts.pixels is None or header.frame is not None or header.tiles or facts.sequences:
         return None
+    if header.suv_factor is not None:
+        return None
     if _PHILIPS_SCALE in facts.private:
         return None  # which of its two scales was taken is a decision to be told
     if not facts.is_little_endian or facts.transfer_syntax_uid not in NATIVE:

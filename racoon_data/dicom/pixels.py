@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon_data.dicom.layout import layout_of
-from racoon_data.dicom.meaning import Meaning, Wanted
+from racoon_data.dicom.meaning import Meaning, Wanted, as_suv
 from racoon_data.dicom.series import SliceHeader
 from racoon_data.errors import UnsupportedPixelsError
 
@@ -108,6 +108,8 @@ def read_pixels(header: SliceHeader, wanted: Wanted | None = None) -> Pixels:
         found = "x".join(map(str, array.shape))
         raise UnsupportedPixelsError(f"the pixels decode to {found}, not {header.rows}x{header.columns}", hint="")
     meaning = source.meaning(facts, frame, chosen, is_signed=layout.is_signed)
+    if header.suv_factor is not None:
+        meaning = as_suv(meaning, header.suv_factor)
     passed_over = tuple(f"passed over {words}" for words in decoded.passed_over)
     by = (f"decoded by {decoded.decoder}",) if decoded.decoder else ()
     return Pixels(array, meaning, (*by, *passed_over))

@@ -46,6 +46,7 @@ class SliceHeader:
     frame: int | None = None
     tiles: int = 0
     facts: Facts | None = field(default=None, compare=False, repr=False)
+    suv_factor: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

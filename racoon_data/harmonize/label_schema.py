@@ -58,6 +58,7 @@ def _label(entry: Mapping[str, Any]) -> Label:
         priority=entry.get("priority", 0),
         type_modifiers=_concepts(entry.get("type_modifiers", ())),
         regions=_concepts(entry.get("regions", ())),
+        written=tuple((part, _concepts([code])[0]) for part, code in sorted(entry.get("written", {}).items())),
     )
 
 

@@ -118,4 +118,4 @@ def test_an_annotation_of_another_patient_is_refused(two_series):
     ct, _ = two_series
     seg = a_file("5", referenced_sops=frozenset(ct.sop_uids), patient="P2")
 
-    assert linked(two_series, seg) == ([], [("failed", "annotation.error")])
+    assert linked(two_series, seg) == ([], [("failed", "annotation.wrong_patient")])

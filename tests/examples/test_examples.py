@@ -1,5 +1,6 @@
 """Every example runs as a newcomer would run it."""
 
+import os
 import subprocess
 import sys
 
@@ -14,7 +15,12 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 def test_the_example_runs(example, tmp_path):
     """An example ends well in an empty folder and says something."""
     done = subprocess.run(
-        [sys.executable, str(example), str(tmp_path)], capture_output=True, text=True, cwd=tmp_path, timeout=300
+        [sys.executable, str(example), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
 
     assert done.returncode == 0, done.stderr[-2000:]

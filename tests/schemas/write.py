@@ -6,8 +6,10 @@ import json
 
 from pydantic import BaseModel
 
+from racoon_data.annotations.tools.mapping import ReportMapping
 from racoon_data.faults import FaultPlan
 from racoon_data.files.case_sidecar import CaseSidecar
+from racoon_data.files.label_file import LabelFile
 from racoon_data.files.manifest import Manifest
 from racoon_data.harmonize.recipe import Recipe
 from racoon_data.schemas import folder, of_model
@@ -17,7 +19,9 @@ from racoon_train.federated.job import Job
 MODELS: dict[str, type[BaseModel]] = {
     "dataset-manifest": Manifest,
     "case-sidecar": CaseSidecar,
+    "label-file": LabelFile,
     "recipe": Recipe,
+    "report-mapping": ReportMapping,
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,

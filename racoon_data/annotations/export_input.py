@@ -1,0 +1,143 @@
+"""What is to be written back: a label map in a schema's language, fractions of one label, or masks read before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from racoon_data import schemas
+from racoon_data.annotations.written_segments import require_codes, segment_of_label
+from racoon_data.errors import (
+    AnnotationError,
+    GridMismatchError,
+    NothingMatchedError,
+    SchemaError,
+    SettingsError,
+    UnknownLabelError,
+)
+from racoon_data.files.nifti import read_nifti
+from racoon_data.geometry import SAME_GRID_MM, Geometry
+from racoon_data.labels import IGNORE, CodedConcept, LabelSchema, Segment
+
+ACCOUNT = "annotations.json"
+_CODES = ("category", "type", "type_modifier", "region", "region_modifier")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """Segments that lie on one grid and belong in one object.
+
+    Attributes:
+        geometry: The grid they are on.
+        parts: Segments, numbered from 1, and their masks or fractions ``[k, j, i]``.
+        series_uid: The series they were read from, empty where they do not say.
+        reader: Who drew them, empty where they do not say.
+        notes: What was left out, as sentences.
+    """
+
+    geometry: Geometry
+    parts: tuple[tuple[Segment, npt.NDArray[Any]], ...]
+    series_uid: str = ""
+    reader: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+
+def drawings_of(path: Path, schema: LabelSchema | None, *, label: str = "") -> Iterator[Drawing]:
+    """Read what is to be written.
+
+    Args:
+        path: A NIfTI file, or a folder (or its ``annotations.json``) that ``racoon annotations read`` wrote.
+        schema: The label language of a NIfTI file; masks read before carry their own codes.
+        label: For a NIfTI file of one label, its name; values are then a mask, or fractions from 0 to 1.
+
+    Raises:
+        SettingsError: A NIfTI file comes without a schema, or the schema has no such label.
+        UnknownLabelError: The file holds values the schema does not have.
+        UncodedItemError: A label or mask has no true codes.
+        NothingMatchedError: There is nothing to write.
+    """
+    account = path / ACCOUNT if path.is_dir() else path
+    if account.name.endswith(".json"):
+        yield from _of_account(account)
+        return
+    if not path.is_file():
+        raise NothingMatchedError(f"{path} does not exist", hint="name a label map (.nii.gz) or a folder of masks")
+    if schema is None:
+        raise SettingsError("a label map needs its label schema", hint="--labels labels.json says what its values mean")
+    array, geometry = read_nifti(path)
+    yield _of_label(array, geometry, schema, label) if label else _of_map(array, geometry, schema)
+
+
+def _of_label(array: npt.NDArray[Any], geometry: Geometry, schema: LabelSchema, label: str) -> Drawing:
+    try:
+        segment = segment_of_label(schema.by_name(label), 1)
+    except KeyError as error:
+        known = ", ".join(one.name for one in schema.labels)
+        raise SettingsError(f"{label!r} is no label of {schema.name}", hint=f"one of: {known}") from error
+    if array.dtype.kind in "iub":
+        return Drawing(geometry, ((segment, array != 0),))
+    if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+        raise AnnotationError(
+            "fractions are not all between 0 and 1", hint="write probabilities, not logits or percent"
+        )
+    return Drawing(geometry, ((segment, array.astype(np.float32)),))
+
+
+def _of_map(array: npt.NDArray[Any], geometry: Geometry, schema: LabelSchema) -> Drawing:
+    if array.dtype.kind == "f" and (array != np.rint(array)).any():
+        raise AnnotationError("a label map holds whole numbers", hint="for probabilities say which label they are of")
+    present = [int(value) for value in np.unique(array) if value != 0]
+    notes = []
+    if IGNORE in present:
+        present.remove(IGNORE)
+        notes.append(f"{int((array == IGNORE).sum())} voxel(s) marked to be ignored are not written")
+    by_value = {one.value: one for one in schema.labels}
+    if unknown := [value for value in present if value not in by_value]:
+        message = f"values without a label in {schema.name}: {', '.join(map(str, unknown[:10]))}"
+        raise UnknownLabelError(message, hint="use the schema the label map was written with")
+    if not present:
+        raise NothingMatchedError("the label map is empty", hint="an object without a segment cannot be written")
+    parts = [(segment_of_label(by_value[value], n), array == value) for n, value in enumerate(present, start=1)]
+    return Drawing(geometry, tuple(parts), notes=tuple(notes))
+
+
+def _of_account(path: Path) -> Iterator[Drawing]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NothingMatchedError(f"{path} does not exist", hint="name what racoon annotations read wrote") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SchemaError(f"{path} is not JSON", hint="read the annotations again") from error
+    schemas.validate("annotations", document)
+    drawn = [entry for entry in document["annotations"] if entry["masks"]]
+    if not drawn:
+        raise NothingMatchedError("no annotation there holds a mask", hint="reports alone are not written back")
+    for entry in drawn:
+        yield _of_entry(entry, path.parent)
+
+
+def _of_entry(entry: dict[str, Any], folder: Path) -> Drawing:
+    parts: list[tuple[Segment, npt.NDArray[Any]]] = []
+    grid: Geometry | None = None
+    for number, mask in enumerate(entry["masks"], start=1):
+        array, geometry = read_nifti(folder / mask["file"])
+        if grid is not None and not geometry.same_grid(grid, tol_mm=SAME_GRID_MM):
+            raise GridMismatchError(f"{mask['file']} lies on another grid than its neighbours", hint="read them again")
+        grid = grid or geometry
+        segment = Segment(
+            number,
+            mask["name"],
+            **{part: CodedConcept(**mask[part]) if mask[part] else None for part in _CODES},
+            algorithm=mask["algorithm"],
+            tracking_uid=mask["tracking_uid"],
+        )
+        require_codes(segment, hint="map its segments to a label schema and export the label map")
+        parts.append((replace(segment, name=segment.name.strip()), array != 0))
+    assert grid is not None
+    return Drawing(grid, tuple(parts), entry["image_series_uid"] or "", entry["reader"])

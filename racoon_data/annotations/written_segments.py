@@ -1,0 +1,106 @@
+"""Labels and segments made ready for writing: true codes for every part, or a refusal that says which is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from racoon_data.errors import UncodedItemError
+from racoon_data.labels import CodedConcept, Label, Mask, Segment
+
+_SCHEME_LENGTH = 16
+_PLACEHOLDERS = frozenset({"", "n/a", "na", "none", "null", "unknown", "0"})
+
+# ExplicitVR LO of SegmentLabel and TrackingID (PS3.5 6.2).
+LABEL_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who outlined: an algorithm or a reader.
+
+    Attributes:
+        name: Name of the algorithm, or of the reader.
+        version: Version of the algorithm, empty for a reader.
+        kind: ``AUTOMATIC``, ``SEMIAUTOMATIC`` or ``MANUAL``.
+    """
+
+    name: str
+    version: str = ""
+    kind: str = "AUTOMATIC"
+
+    @property
+    def is_person(self) -> bool:
+        """A reader drew it by hand."""
+        return self.kind == "MANUAL"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """One segment to be written.
+
+    Attributes:
+        segment: What it is, with codes; its number is the segment number of the new object.
+        values: Mask (bool) or fractions from 0 to 1 (float32), ``[k, j, i]`` on the source grid.
+    """
+
+    segment: Segment
+    values: npt.NDArray[Any]
+
+    @property
+    def mask(self) -> Mask:
+        """Where it is, fractions counting from a half on."""
+        return self.values if self.values.dtype == np.bool_ else np.asarray(self.values >= 0.5)
+
+
+def segment_of_label(label: Label, number: int) -> Segment:
+    """Turn a label of a schema into a segment with the codes it is written with.
+
+    Raises:
+        UncodedItemError: The label has no category or no type.
+    """
+    written = dict(label.written)
+    segment = Segment(
+        number,
+        label.name,
+        category=written.get("category"),
+        type=written.get("type") or _first(label.codes),
+        type_modifier=written.get("type_modifier") or _first(label.type_modifiers),
+        region=written.get("site") or _first(label.regions),
+        region_modifier=written.get("laterality"),
+    )
+    require_codes(segment, hint=f'add "written": {{"category": ..., "type": ...}} to label {label.name!r}')
+    return segment
+
+
+def _first(concepts: Iterable[CodedConcept]) -> CodedConcept | None:
+    return next(iter(concepts), None)
+
+
+def require_codes(segment: Segment, *, hint: str) -> None:
+    """Refuse a segment whose codes are absent, placeholders or too long to be written.
+
+    Raises:
+        UncodedItemError: It names the part and the segment.
+    """
+    parts = {"category": segment.category, "type": segment.type}
+    missing = [part for part, code in parts.items() if code is None or is_dummy(code)]
+    if missing:
+        raise UncodedItemError(f"segment {segment.name!r} has no true code for its {' and '.join(missing)}", hint=hint)
+    if segment.region_modifier is not None and segment.region is None:
+        raise UncodedItemError(f"segment {segment.name!r} has a side and no anatomic site", hint=hint)
+    optional = (segment.type_modifier, segment.region, segment.region_modifier)
+    for code in (*parts.values(), *optional):
+        if code is not None and (is_dummy(code) or len(code.scheme) > _SCHEME_LENGTH or not code.meaning):
+            message = f"segment {segment.name!r} has a code that cannot be written: {code.scheme} {code.value}"
+            raise UncodedItemError(message, hint="write value, scheme (16 letters at most) and meaning of a real code")
+
+
+def is_dummy(code: CodedConcept) -> bool:
+    """Tell whether a code stands for nothing: no value, ``N/A``, zeros and dots, or no scheme."""
+    value = code.value.strip().casefold()
+    return value in _PLACEHOLDERS or not code.scheme.strip() or not value.strip("0.")
