@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification
 
-from racoon_data.errors import PacsError
+from racoon_data.errors import PacsError, SettingsError
 from racoon_data.pacs.associations import associated, lost
 from racoon_data.pacs.find import find
-from racoon_data.pacs.peer import PacsNode, WebNode
+from racoon_data.pacs.peer import FolderNode, Node, PacsNode, WebNode
 from racoon_data.pacs.statuses import SUCCESS
 from racoon_data.pacs.web import qido
 from racoon_data.refs import Match, Query
 
-__all__ = ["DimseSource", "PacsNode", "WebSource", "echo"]
+__all__ = ["DimseSource", "PacsNode", "WebSource", "echo", "echo_any"]
 
 
 def echo(node: PacsNode) -> float:
@@ -41,6 +41,21 @@ def echo(node: PacsNode) -> float:
         if status != SUCCESS:
             raise PacsError(f"C-ECHO: the peer answered status 0x{status:04X}", ref=node, hint="see the peer's log")
     return time.monotonic() - started
+
+
+def echo_any(node: Node) -> float:
+    """Ask a node of any kind whether it answers.
+
+    Returns:
+        Seconds it took.
+
+    Raises:
+        SettingsError: A folder does not answer.
+        PacsError: It does not answer; the message says why.
+    """
+    if isinstance(node, FolderNode):
+        raise SettingsError("a folder answers no echo", ref=node, hint="ask it with racoon pacs find")
+    return qido.echo(node) if isinstance(node, WebNode) else echo(node)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from racoon_data.errors import SettingsError
 from racoon_data.events import OnEvent, ignore
+from racoon_data.outcomes import Outcome
 from racoon_data.pacs.find import find, find_listed
 from racoon_data.pacs.matching import wildcard
-from racoon_data.pacs.peer import FolderNode, Node, WebNode
-from racoon_data.pacs.web import qido
+from racoon_data.pacs.peer import FolderNode, Node, PacsNode, WebNode
+from racoon_data.pacs.push import push
+from racoon_data.pacs.web import qido, stow
 from racoon_data.refs import Match, Query
 
 _DESCRIPTIONS = {"STUDY": "StudyDescription", "SERIES": "SeriesDescription"}
@@ -41,7 +44,7 @@ def asked_of(node: Node, question: Question, *, on_event: OnEvent = ignore) -> I
         SettingsError: A description pattern at a level without descriptions, or a kind of node that cannot be asked.
         PacsError: The node could not be asked, or not whole.
     """
-    matches = matches_of(node, question, on_event=on_event)
+    matches = _matches(node, question, on_event)
     if not question.description:
         yield from matches
         return
@@ -52,22 +55,27 @@ def asked_of(node: Node, question: Question, *, on_event: OnEvent = ignore) -> I
     yield from (match for match in matches if fits(match.attributes.get(_DESCRIPTIONS[level], "")))
 
 
-def matches_of(node: Node, question: Question, *, on_event: OnEvent = ignore) -> Iterator[Match]:
-    """Stream what a node of any kind answers, its description not looked at.
+def _matches(node: Node, question: Question, on_event: OnEvent) -> Iterable[Match]:
+    if isinstance(node, WebNode):
+        if question.keyword:
+            return qido.find_listed(node, question.query, question.keyword, question.identifiers, on_event=on_event)
+        return qido.find(node, question.query, on_event=on_event)
+    if isinstance(node, PacsNode):
+        if question.keyword:
+            return find_listed(node, question.query, question.keyword, question.identifiers, on_event=on_event)
+        return find(node, question.query, on_event=on_event)
+    raise SettingsError("this kind of node cannot be asked", ref=node, hint="name a node of a [nodes] table")
+
+
+def push_to(node: Node, paths: Sequence[Path], *, on_event: OnEvent = ignore) -> tuple[Outcome, ...]:
+    """Send files to a node: by C-STORE to a PACS, by STOW-RS to a service.
 
     Raises:
-        SettingsError: This kind of node cannot be asked.
-        PacsError: The node could not be asked, or not whole.
+        SettingsError: The node is a folder.
+        PacsError: Nothing could be sent; the message says why.
     """
     if isinstance(node, FolderNode):
-        raise SettingsError(
-            "this kind of node cannot be asked", ref=node, hint="name a node of a [nodes] or [web] table"
-        )
-    if not question.keyword:
-        if isinstance(node, WebNode):
-            return qido.find(node, question.query, on_event=on_event)
-        return find(node, question.query, on_event=on_event)
-    listed = (question.query, question.keyword, question.identifiers)
-    if isinstance(node, WebNode):
-        return qido.find_listed(node, *listed, on_event=on_event)
-    return find_listed(node, *listed, on_event=on_event)
+        raise SettingsError("nothing is sent to a folder", ref=node, hint="copy the files")
+    return (
+        stow.push(node, paths, on_event=on_event) if isinstance(node, WebNode) else push(node, paths, on_event=on_event)
+    )

@@ -4,11 +4,14 @@ import json
 import ssl
 import subprocess
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from pydicom import dcmread
+from typer.testing import CliRunner
 
+from racoon_data.cli.main import app
 from racoon_data.errors import (
     PacsBusyError,
     PacsCappedError,
@@ -22,6 +25,7 @@ from racoon_data.errors import (
 from racoon_data.faults import FaultPlan
 from racoon_data.outcomes import Status
 from racoon_data.pacs.find import find as dimse_find
+from racoon_data.pacs.node import WebSource
 from racoon_data.pacs.peer import Manners, Tls, WebNode
 from racoon_data.pacs.serve import EmbeddedPacs
 from racoon_data.pacs.serve_web import WebService
@@ -30,6 +34,8 @@ from racoon_data.pacs.web.qido import find
 from racoon_data.pacs.web.session import Session
 from racoon_data.pacs.web.stow import push
 from racoon_data.refs import Query
+from racoon_data.site.paths import create_site
+from racoon_data.testing.contracts import SourceContract
 
 HASTY = Manners(retries=1, backoff_s=0.05)
 
@@ -53,6 +59,8 @@ QUERIES = [
     Query("SERIES", {"Modality": "MR"}),
     Query("IMAGE", {"StudyInstanceUID": "1.2.826.0.1.1", "SeriesInstanceUID": "1.2.826.0.1.1.1"}),
     Query("IMAGE", {"Modality": "MR", "InstanceNumber": ""}),
+    Query("STUDY", {"PatientName": "müller^*"}),
+    Query("STUDY", {"PatientName": "Möller*"}),
     Query("STUDY", {"PatientID": "NOBODY"}),
 ]
 
@@ -309,3 +317,29 @@ def test_a_kept_connection_serves_again(web):
         assert len(session._connections) == 1
 
     assert first == second
+
+
+def test_the_commands_know_a_web_node(web, archive, tmp_path):
+    """Echo, find and push take a node of a [web] table by its name."""
+    site = create_site(tmp_path / "site", f'[site]\nname = "test"\n[web.archive]\nurl = "{web.url}"\n')
+
+    def run(*arguments):
+        return CliRunner().invoke(app, ["pacs", *map(str, arguments), "--site", str(site.root), "--json"])
+
+    echoed = run("echo", "archive")
+    found = run("find", "archive", "--filter", "PatientID=P2")
+    pushed = run("push", "archive", archive.mr.paths[0])
+
+    assert json.loads(echoed.stdout)["node"]["qido_url"] == web.url
+    assert [json.loads(line)["StudyInstanceUID"] for line in found.stdout.splitlines()] == ["1.2.826.0.1.2"]
+    assert (pushed.exit_code, json.loads(pushed.stdout)[0]["status"]) == (0, "done")
+
+
+class TestWebSource(SourceContract):
+    """A DICOMweb service keeps what every source keeps."""
+
+    @contextmanager
+    def source_over(self, folder):
+        """Serve the folder and ask it over HTTP."""
+        with EmbeddedPacs(folder) as pacs, WebService(pacs) as web:
+            yield WebSource(web.node())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from racoon_data.events import OnEvent, ignore
 from racoon_data.pacs.complete import Completer
 from racoon_data.pacs.filters import RETURN_KEYS
 from racoon_data.pacs.find import query_dataset, whole
-from racoon_data.pacs.matching import vr_of
+from racoon_data.pacs.matching import Matcher, matcher, vr_of, wildcard
 from racoon_data.pacs.peer import WebNode
 from racoon_data.pacs.web.model import text_in
 from racoon_data.pacs.web.session import Session, capped
@@ -63,6 +64,21 @@ def _found(node: WebNode, query: Query, rounds: Sequence[Mapping[str, str]], on_
         yield from whole(Completer(partial(ask_once, session), on_event=on_event), query, rounds)
 
 
+def echo(node: WebNode) -> float:
+    """Ask a service whether it answers: one study, whichever.
+
+    Returns:
+        Seconds from the request to its answer.
+
+    Raises:
+        PacsError: It cannot be asked; the message says why.
+    """
+    with about(node), Session(node) as session:
+        started = time.monotonic()
+        _page(session, f"{node.qido_url}/studies?limit=1")
+        return time.monotonic() - started
+
+
 def ask_once(session: Session, query: Query) -> Iterator[Match]:
     """Ask one query, as often as its lists of values and its pages need.
 
@@ -70,8 +86,24 @@ def ask_once(session: Session, query: Query) -> Iterator[Match]:
         PacsError: It could not be asked, or was cut off; see :func:`find`.
     """
     for filters in _single_queries(query):
-        for row in _pages(session, query.level, filters, query):
-            yield _match(query, row, filters)
+        fits = _local_tests(filters)
+        for row in _pages(session, query.level, {**filters, **{name: _widened(filters[name]) for name in fits}}, query):
+            match = _match(query, row, filters)
+            if all(test(match.attributes.get(name, "") or filters[name]) for name, test in fits.items()):
+                yield match
+
+
+def _local_tests(filters: Mapping[str, str]) -> dict[str, Matcher]:
+    """Make tests of text with letters beyond ASCII: services differ in how they match them, Orthanc finds none."""
+    tests: dict[str, Matcher] = {}
+    for name, value in filters.items():
+        if not value.isascii():
+            tests[name] = (matcher(name, value) if vr_of(name) == "PN" else None) or wildcard(value)
+    return tests
+
+
+def _widened(value: str) -> str:
+    return re.sub(r"[^\x00-\x7F]+", "*", value)
 
 
 def _single_queries(query: Query) -> Iterator[dict[str, str]]:
