@@ -100,6 +100,13 @@ class ConflictingClaimError(AnnotationError):
     code = "annotation.conflicting_claims"
 
 
+class WithheldTextError(AnnotationError):
+    """Free text of another tool's export does not pass the door unless its mapping file keeps it."""
+
+    code = "annotation.withheld_text"
+    is_skip = True
+
+
 class UnknownLabelError(AnnotationError):
     """A segment maps to no label of the schema."""
 

@@ -17,6 +17,7 @@ from racoon_data.annotation_errors import UncodedItemError as UncodedItemError
 from racoon_data.annotation_errors import UnknownLabelError as UnknownLabelError
 from racoon_data.annotation_errors import UnmappedFieldError as UnmappedFieldError
 from racoon_data.annotation_errors import UnsupportedAnnotationError as UnsupportedAnnotationError
+from racoon_data.annotation_errors import WithheldTextError as WithheldTextError
 from racoon_data.annotation_errors import WrongPatientError as WrongPatientError
 from racoon_data.error_base import ExitCode as ExitCode
 from racoon_data.error_base import RacoonError as RacoonError

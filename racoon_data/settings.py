@@ -91,6 +91,17 @@ class LabelSettings(Frozen):
     annotated: tuple[str, ...] = ()
 
 
+class ExportSettings(Frozen):
+    """A folder of another tool's annotations; relative paths start at the study file.
+
+    ``mapping`` names the mapping file of a vendor's reports. ``resample`` lets masks of another grid in.
+    """
+
+    folder: Annotated[str, Field(min_length=1)]
+    mapping: str = ""
+    resample: bool = False
+
+
 class StudySettings(Frozen):
     """A study file: one walk from query to dataset."""
 
@@ -99,6 +110,7 @@ class StudySettings(Frozen):
     case: CaseSettings = CaseSettings()
     channels: Annotated[tuple[ChannelSettings, ...], Field(min_length=1)]
     labels: LabelSettings
+    exports: tuple[ExportSettings, ...] = ()
     recipe: dict[str, Any] = Field(default_factory=dict)
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.25
 

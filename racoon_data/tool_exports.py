@@ -49,6 +49,8 @@ class ToolExport:
         day: When it was made, ``None`` where it does not say; never written anywhere.
         notes: What was repaired, as sentences without patient values.
         issues: Items that are broken, left out or suspicious, each with a code.
+        kept_texts: Which of its written texts may leave the hospital: ``tracking_id``, ``time_point``, or
+            ``scheme:value`` of the concept of an evaluation in words.
     """
 
     uid: str
@@ -61,6 +63,7 @@ class ToolExport:
     day: date | None = None
     notes: tuple[str, ...] = ()
     issues: tuple[ItemIssue, ...] = ()
+    kept_texts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

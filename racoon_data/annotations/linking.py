@@ -150,7 +150,7 @@ def _by_place(file: AnnotationFile, series: Sequence[Series]) -> list[Series]:
     if not file.frame_of_reference and grid is None:
         return []
     near = [one for one in series if _may_be(file, one)]
-    found = [one for one in near if grid is None or _fits(grid, one)]
+    found = near if grid is None else _best_fits(grid, near)
     if len(found) > 1:
         raise AmbiguousReferenceError(
             f"the annotation references no image and fits {len(found)} series: {_names(found)}",
@@ -183,13 +183,21 @@ def _grid_of(file: AnnotationFile) -> Geometry | None:
         return None
 
 
-def _fits(grid: Geometry, one: Series) -> bool:
-    try:
-        target = geometry_of(one)
-    except RacoonError:
-        return False
-    found = fit(grid, target)
-    return found is not None and found.meets(target)
+def _best_fits(grid: Geometry, series: Sequence[Series]) -> list[Series]:
+    """Give the series of this very grid; where there is none, those it is a part of voxel for voxel."""
+    same: list[Series] = []
+    parts: list[Series] = []
+    for one in series:
+        try:
+            target = geometry_of(one)
+        except RacoonError:
+            continue
+        found = fit(grid, target)
+        if found is not None and found.covers(target):
+            same.append(one)
+        elif found is not None and found.meets(target):
+            parts.append(one)
+    return same or parts
 
 
 def _require_same_patient(file: AnnotationFile, found: Sequence[Series]) -> None:

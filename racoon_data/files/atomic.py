@@ -77,6 +77,34 @@ def is_partial(name: str) -> bool:
     return name.startswith(".") and name.endswith(_PARTIAL)
 
 
+def sweep_partials(folder: Path) -> int:
+    """Remove temporary files below a folder that killed processes left; those of living processes stay.
+
+    Returns:
+        How many were removed.
+    """
+    left = [path for path in folder.rglob(f".*{_PARTIAL}") if not _is_alive(_writer_of(path))]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return len(left)
+
+
+def _writer_of(path: Path) -> int:
+    """Read the process id in a temporary name (``.NAME.PID.partial`` or ``.NAME.PID.NUMBER.partial``)."""
+    numbers = [part for part in path.name.removesuffix(_PARTIAL).split(".")[-2:] if part.isdigit()]
+    return int(numbers[0]) if numbers else 0
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0) if process else None
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process != 0
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write bytes whole or not at all."""
     with whole_file(path) as partial:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import zlib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from isal import igzip, isal_zlib
+from isal import isal_zlib
 from isal.igzip_lib import IsalError
 
 from racoon_data.errors import DamagedDatasetError, DatasetError
@@ -23,11 +24,11 @@ from racoon_data.files.nifti_header import (
     read_header,
     write_header,
 )
+from racoon_data.files.packing import write_packed
 from racoon_data.geometry import Geometry, as_affine
 from racoon_data.labels import BoxedMask, Mask
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_LEVEL = 2
 UNLABELLED = Labels()
 _KEPT = ("uint8", "int16", "uint16", "int32", "float32")
 
@@ -77,11 +78,8 @@ def write_mask(path: Path, mask: Mask | BoxedMask, geometry: Geometry) -> None:
         whole_file(path) as partial,
         storage_errors(path.name),
         partial.open("wb") as stream,
-        igzip.IGzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=stream, mtime=0) as packed,
     ):
-        packed.write(head)
-        for plane in mask.planes():
-            packed.write(plane.reshape(-1).view(np.uint8).data)
+        write_packed(stream, chain([head], (plane.reshape(-1).view(np.uint8).data for plane in mask.planes())))
 
 
 def write_nifti_as(
@@ -105,9 +103,7 @@ def write_nifti_as(
             stream.write(head)
             stream.write(values.reshape(-1).view(np.uint8).data)
             return
-        with igzip.IGzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=stream, mtime=0) as packed:
-            packed.write(head)
-            packed.write(values.reshape(-1).view(np.uint8).data)
+        write_packed(stream, (head, values.reshape(-1).view(np.uint8).data))
 
 
 def _storable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -45,6 +45,10 @@ class Fit:
         """``exact`` or ``nearest``."""
         return EXACT if self.apart_voxels <= _EXACT_VOXELS else NEAREST
 
+    def covers(self, target: Geometry) -> bool:
+        """Tell whether both grids are the same voxels, counted perhaps from another corner."""
+        return self.start == (0, 0, 0) and self.turned_shape == target.shape
+
     def meets(self, target: Geometry) -> bool:
         """Tell whether the grids share a voxel."""
         ends = (start + size for start, size in zip(self.start, self.turned_shape, strict=True))

@@ -26,7 +26,17 @@ from racoon_data.pacs.matching import vr_of
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.refs import InstanceRef, Match, Query, SeriesRef, StudyRef
 
-__all__ = ["RETURN_KEYS", "ask_once", "find", "find_listed", "levels_below", "match_of", "query_dataset", "whole"]
+__all__ = [
+    "RETURN_KEYS",
+    "ask_once",
+    "find",
+    "find_listed",
+    "levels_below",
+    "match_from",
+    "match_of",
+    "query_dataset",
+    "whole",
+]
 
 PATIENT_ROOT = PatientRootQueryRetrieveInformationModelFind
 STUDY_ROOT = StudyRootQueryRetrieveInformationModelFind
@@ -228,6 +238,11 @@ def match_of(query: Query, answer: Dataset, *, fallback: str = "latin-1") -> Mat
         for keyword in dict.fromkeys(keys)
         if vr_of(keyword) != "SQ"
     }
+    return match_from(query, values)
+
+
+def match_from(query: Query, values: Mapping[str, str]) -> Match:
+    """Turn the values of an answer into a match; a filter stands in for a UID the answer lacks."""
     return Match(_ref(query.level, values, query.filters), values)
 
 

@@ -60,7 +60,7 @@ def get(node: PacsNode, expected: Expectation, missing: Missing, receiver: Recei
             batch = classes[start : start + CLASSES_PER_GET]
             due = [ref for ref in missing() if expected.class_of.get(ref.sop_uid) in (None, "", *batch)]
             if due or not expected.instances:
-                reason = _get_batch(node, batch, _requests(expected, due), receiver) or reason
+                reason = _get_batch(node, batch, requests(expected, due), receiver) or reason
                 receiver.journal.flush()
     finally:
         receiver.journal.flush()
@@ -104,8 +104,13 @@ def _get_batch(node: PacsNode, classes: Sequence[str], identifiers: Iterator[Dat
     return reason
 
 
-def _requests(expected: Expectation, due: Sequence[InstanceRef]) -> Iterator[Dataset]:
-    """Ask for the whole study while nothing of it is here, else for the missing instances by name."""
+def requests(expected: Expectation, due: Sequence[InstanceRef]) -> Iterator[Dataset]:
+    """Ask for the whole study while nothing of it is here, else for the missing instances by name.
+
+    Args:
+        expected: What the peer lists.
+        due: What is to come, in order.
+    """
     study_uid = expected.ref.study_uid
     if len(due) == len(expected.instances):
         yield flat_dataset({"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": study_uid})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from racoon_data.site.ledger import InstanceState
 CONFLICTS = ".conflicts"
 MAX_INSTANCE_BYTES = 64 << 30
 _CHUNK = 1 << 20
+# Two associations may send one instance at the same time; whoever comes second must see the first.
+_PLACING = threading.Lock()
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
@@ -202,7 +205,7 @@ class Landing:
         os.close(self._descriptor)
         self._descriptor = -1
         try:
-            with storage_errors(f"{safe_name(self.ref.sop_uid)}.dcm"):
+            with _PLACING, storage_errors(f"{safe_name(self.ref.sop_uid)}.dcm"):
                 return self._place(self.ref)
         except StorageError as error:
             self._give_up(error)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from racoon_data.errors import PacsLostError, PacsProtocolError, PacsTimeoutError
+from racoon_data.errors import PacsError, PacsLostError, PacsProtocolError, PacsTimeoutError
 
 MAX_PDU = 128 * 1024
 ASSOCIATE_RQ, ASSOCIATE_AC, ASSOCIATE_RJ, P_DATA, RELEASE_RQ, RELEASE_RP, ABORT = range(1, 8)
@@ -20,6 +20,7 @@ _FRAGMENT = struct.Struct(">IBB")
 _WHOLE = struct.Struct(">BxIIBB")
 _TIME = struct.Struct("ll")
 _QUICK = getattr(socket, "TCP_QUICKACK", None)
+_MARK = 1 << 20
 STALLS = 20
 
 Sink = Callable[[memoryview], object]
@@ -37,7 +38,8 @@ class Link:
 
     Attributes:
         silence_s: Longest silence to bear (seconds).
-        progress_by: When something whole must have arrived, else the peer is given up (monotonic seconds).
+        progress_by: When the next mebibyte or message must be here, else the peer is given up (monotonic seconds).
+        received: Bytes received.
     """
 
     def __init__(self, connection: socket.socket, *, silence_s: float) -> None:
@@ -51,6 +53,7 @@ class Link:
         self._is_tls = isinstance(connection, ssl.SSLSocket)
         self._buffer = memoryview(bytearray(_CAPACITY))
         self._start = self._end = self._pdu_left = 0
+        self.received = 0
         self.set_silence(silence_s)
         self.note_progress()
         with suppress(OSError):
@@ -71,6 +74,7 @@ class Link:
     def note_progress(self) -> None:
         """Start the clock of progress again: a peer that trickles is given up after 20 times the silence."""
         self.progress_by = time.monotonic() + STALLS * self.silence_s
+        self._mark = self.received + _MARK
 
     def fileno(self) -> int:
         """Give the file descriptor, to wait for."""
@@ -79,6 +83,14 @@ class Link:
     def has_unread(self) -> bool:
         """Tell whether bytes wait that no ``select`` would show."""
         return self._end > self._start or (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0)
+
+    def linger(self) -> None:
+        """Say that nothing more will come, and give the other side a moment to read it before closing."""
+        with suppress(OSError, PacsError):
+            self._socket.shutdown(socket.SHUT_WR)
+            self.set_silence(min(1.0, self.silence_s))
+            self._receive(self._buffer)
+        self.close()
 
     def close(self) -> None:
         """Close the connection."""
@@ -94,17 +106,21 @@ class Link:
                 # Acknowledge without the kernel's 40 ms wait; Linux forgets this after each read.
                 self._socket.setsockopt(socket.IPPROTO_TCP, _QUICK, 1)
         except (BlockingIOError, TimeoutError, ssl.SSLWantReadError):
-            raise self._silent() from None
+            raise self.silent() from None
         except OSError as error:
             raise PacsLostError("the peer closed the connection", hint="run again; the peer's log says more") from error
         if not count:
             raise PacsLostError("the peer closed the connection", hint="run again; the peer's log says more")
-        if time.monotonic() > self.progress_by:
+        self.received += count
+        if self.received >= self._mark:
+            self.note_progress()
+        elif time.monotonic() > self.progress_by:
             hint = "the PACS may be overloaded: try again, or raise timeout_s of the node"
             raise PacsTimeoutError(f"the peer finished nothing for {STALLS * self.silence_s:g} s", hint=hint)
         return count
 
-    def _silent(self) -> PacsTimeoutError:
+    def silent(self) -> PacsTimeoutError:
+        """Give the error of a peer that was silent for too long."""
         hint = "the PACS may be overloaded: try again, or raise timeout_s of the node"
         return PacsTimeoutError(f"the peer was silent for {self.silence_s:g} s", hint=hint)
 
@@ -198,7 +214,7 @@ class Link:
         try:
             self._socket.sendall(data)
         except (BlockingIOError, TimeoutError, ssl.SSLWantWriteError):
-            raise self._silent() from None
+            raise self.silent() from None
         except OSError as error:
             raise PacsLostError("the peer closed the connection", hint="run again; the peer's log says more") from error
 

@@ -70,6 +70,7 @@ class PacsNode:
         receive_port: Where we listen during C-MOVE, 0 for any.
         private_classes: Private SOP classes that may be received.
         web: The DICOMweb service of the same PACS.
+        is_profiled: Whether a profile of the doctor stands behind these values.
         manners: How kindly it is treated.
 
     Raises:
@@ -93,6 +94,7 @@ class PacsNode:
     receive_port: int = 0
     private_classes: tuple[str, ...] = ()
     web: WebNode | None = None
+    is_profiled: bool = False
     manners: Manners = Manners()
 
     def __post_init__(self) -> None:

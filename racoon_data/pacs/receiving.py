@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,9 +25,8 @@ from racoon_data.site.ledger import InstanceState, Ledger
 
 logger = logging.getLogger(__name__)
 
-_JOURNAL_EVERY = 2000
-_JOURNAL_BYTES = 1 << 30
-_JOURNAL_S = 10.0
+_JOURNAL_EVERY = 1000
+_JOURNAL_BYTES = 64 << 20
 
 
 class Rule(Protocol):
@@ -142,7 +141,11 @@ class Intake:
 
 
 class Journal:
-    """Notes ends in the ledger: in batches, and only after what they stand for is safe on disk."""
+    """Notes ends in the ledger: in batches, and only after what they stand for is safe on disk.
+
+    While the next batch arrives, a thread waits for the disk to take the last one; the ledger is written by the
+    owner's thread alone.
+    """
 
     def __init__(self, ledger: Ledger, spool: Path) -> None:
         """Begin an empty batch.
@@ -156,37 +159,54 @@ class Journal:
         self._landed: list[Landed] = []
         self._failed: list[tuple[InstanceRef, Refusal]] = []
         self._bytes = 0
-        self._since = time.monotonic()
+        self._pending: list[Landed] = []
+        self._syncing: Future[None] | None = None
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="journal")
 
     def landed(self, landed: Landed) -> None:
-        """Note a file; the batch is closed where it grew large or old."""
+        """Note a file; the batch is closed where it grew large."""
         self._landed.append(landed)
         self._bytes += landed.size
         is_large = len(self._landed) >= _JOURNAL_EVERY or self._bytes >= _JOURNAL_BYTES
-        if is_large or time.monotonic() - self._since >= _JOURNAL_S:
-            self.flush()
+        if is_large and (self._syncing is None or self._syncing.done()):
+            self._finish()
+            self._pending, self._landed, self._bytes = self._landed, [], 0
+            self._syncing = self._helper.submit(make_durable, self._spool)
 
     def refused(self, ref: InstanceRef, refusal: Refusal) -> None:
         """Note why an instance is not there."""
         self._failed.append((ref, refusal))
 
     def flush(self) -> None:
-        """Close the batch: durability first, then the ledger.
+        """Close every batch: durability first, then the ledger.
 
         Raises:
             DiskFullError: The disk is full.
         """
-        landed, failed = self._landed, self._failed
-        self._landed, self._failed, self._bytes, self._since = [], [], 0, time.monotonic()
-        if landed:
+        self._finish()
+        if self._landed:
             make_durable(self._spool)
+        landed, failed = self._landed, self._failed
+        self._landed, self._failed, self._bytes = [], [], 0
+        self._note(landed)
+        for ref, refusal in failed:
+            self._ledger.failed(ref, refusal.state, refusal.reason)
+
+    def _finish(self) -> None:
+        """Wait until the pending batch is durable and note it."""
+        if self._syncing is not None:
+            syncing, pending = self._syncing, self._pending
+            self._syncing, self._pending = None, []
+            syncing.result()
+            self._note(pending)
+
+    def _note(self, landed: Sequence[Landed]) -> None:
+        if landed:
             self._ledger.arrived_many((one.ref, one.path, one.size, one.sha256) for one in landed if not one.aside)
         for one in landed:
             if one.aside:
                 reason = f"other bytes than the file already there; they lie in {Path(one.aside).parent.name}"
                 self._ledger.failed(one.ref, InstanceState.CONFLICTING, reason)
-        for ref, refusal in failed:
-            self._ledger.failed(ref, refusal.state, refusal.reason)
 
 
 class Receiver:

@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from racoon_data.errors import PacsPausedError, about
 from racoon_data.events import Event, OnEvent, ignore
-from racoon_data.pacs.expecting import Expectation, expectation, verdict_of
-from racoon_data.pacs.getting import Missing, get
+from racoon_data.files.atomic import sweep_partials
+from racoon_data.pacs.expecting import Expectation, verdict_of
 from racoon_data.pacs.kindness import backoff_s
 from racoon_data.pacs.landing import Landed
-from racoon_data.pacs.peer import PacsNode, WebNode
+from racoon_data.pacs.methods import Method, method_for
+from racoon_data.pacs.peer import Node
 from racoon_data.pacs.receiving import Receiver, adopt
-from racoon_data.pacs.web import wado
 from racoon_data.refs import InstanceRef, StudyRef
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict
 
 _DUE = frozenset({InstanceState.WANTED, InstanceState.FAILED})
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a retrieval ends.
+
+    Attributes:
+        spool: Folder for files.
+        ledger: Remembers every instance and each study's verdict.
+    """
+
+    spool: Path
+    ledger: Ledger
+
+
 def retrieve(
-    node: PacsNode | WebNode,
+    node: Node,
     studies: Sequence[StudyRef],
     *,
     spool: Path,
@@ -30,14 +44,14 @@ def retrieve(
     on_event: OnEvent = ignore,
     attempts: int = 2,
 ) -> tuple[StudyVerdict, ...]:
-    """Bring studies into the spool by C-GET or WADO-RS; what lies there already is not fetched again.
+    """Bring studies into the spool; what lies there already is not fetched again.
 
     The PACS first lists its instances one by one; that list, not its counters, is what a study is
     measured against. A connection that dies leaves the study partial, and the next call asks only
     for what is missing.
 
     Args:
-        node: The PACS.
+        node: The PACS, service or folder.
         studies: What to fetch.
         spool: Folder for files, ``<study>/<series>/<sop>.dcm``.
         ledger: Remembers every instance and each study's verdict.
@@ -51,22 +65,23 @@ def retrieve(
         PacsError: No association could be opened, or a query failed; what arrived before is kept.
         DiskFullError: The disk is full; the ledger agrees with the spool.
     """
+    method = method_for(node)
+    sweep_partials(spool)
     verdicts = []
     for done, study in enumerate(studies, start=1):
         with about(study):
-            verdicts.append(_retrieve_study(node, study, spool, ledger, on_event, attempts))
+            verdicts.append(_retrieve_study(method, study, Place(spool, ledger), on_event, attempts))
         ledger.set_verdict(verdicts[-1])
         on_event(Event("retrieve", str(study), done, len(studies)))
     return tuple(verdicts)
 
 
-def _retrieve_study(
-    node: PacsNode | WebNode, study: StudyRef, spool: Path, ledger: Ledger, on_event: OnEvent, attempts: int
-) -> StudyVerdict:
-    expected = expectation(node, study)
-    ledger.expect(node.name, expected.instances)
+def _retrieve_study(method: Method, study: StudyRef, place: Place, on_event: OnEvent, attempts: int) -> StudyVerdict:
+    spool, ledger = place.spool, place.ledger
+    expected = method.expect(study)
+    ledger.expect(expected.node, expected.instances)
     if expected.instances:
-        ledger.withdraw(node.name, study.study_uid, listed=expected.instances)
+        ledger.withdraw(expected.node, study.study_uid, listed=expected.instances)
     adopt(spool, ledger, expected.instances)
     ledger.set_verdict(verdict_of(ledger, expected))  # a kill from here on leaves no stale "complete"
     wanted = {ref.sop_uid: ref for ref in expected.instances}
@@ -83,9 +98,9 @@ def _retrieve_study(
     attempt = 0
     while attempt < attempts and (not wanted or _missing(ledger, expected)):
         if attempt:
-            time.sleep(backoff_s(node.manners, attempt))
+            time.sleep(backoff_s(method.manners, attempt))
         try:
-            reason = _fetch(node, expected, lambda: _missing(ledger, expected), receiver)
+            reason = method.fetch(expected, lambda: _missing(ledger, expected), receiver)
         except PacsPausedError:
             continue  # no attempt: the next association waits until the window opens
         attempt += 1
@@ -93,15 +108,6 @@ def _retrieve_study(
         if not wanted:
             break
     return verdict_of(ledger, expected)
-
-
-def _fetch(node: PacsNode | WebNode, expected: Expectation, missing: Missing, receiver: Receiver) -> str:
-    """Fetch what is missing the way the node is fetched from, and say why what still is did not come."""
-    if isinstance(node, WebNode):
-        return wado.fetch(node, expected, missing, receiver)
-    if node.retrieve == "wado" and node.web is not None:
-        return wado.fetch(node.web, expected, missing, receiver)
-    return get(node, expected, missing, receiver)
 
 
 def _missing(ledger: Ledger, expected: Expectation) -> tuple[InstanceRef, ...]:

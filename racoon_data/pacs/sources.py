@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from racoon_data.errors import SettingsError
-from racoon_data.events import OnEvent, ignore
+from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.outcomes import Outcome
 from racoon_data.pacs.find import find, find_listed
+from racoon_data.pacs.folder import FolderSource
 from racoon_data.pacs.matching import wildcard
+from racoon_data.pacs.node import DimseSource, WebSource
 from racoon_data.pacs.peer import FolderNode, Node, PacsNode, WebNode
 from racoon_data.pacs.push import push
 from racoon_data.pacs.web import qido, stow
+from racoon_data.ports import Source
 from racoon_data.refs import Match, Query
 
 _DESCRIPTIONS = {"STUDY": "StudyDescription", "SERIES": "SeriesDescription"}
@@ -64,7 +68,32 @@ def _matches(node: Node, question: Question, on_event: OnEvent) -> Iterable[Matc
         if question.keyword:
             return find_listed(node, question.query, question.keyword, question.identifiers, on_event=on_event)
         return find(node, question.query, on_event=on_event)
-    raise SettingsError("this kind of node cannot be asked", ref=node, hint="name a node of a [nodes] table")
+    rounds: list[Mapping[str, str]] = [
+        {**question.query.filters, question.keyword: one} for one in question.identifiers
+    ] or [question.query.filters]
+    ask = source_of(node).find
+    found = chain.from_iterable(ask(Query(question.query.level, filters)) for filters in rounds)
+    return noticed(found, on_event)
+
+
+def source_of(node: Node) -> Source:
+    """Open a node as a source of studies.
+
+    Raises:
+        SettingsError: There is no such folder.
+    """
+    if isinstance(node, PacsNode):
+        return DimseSource(node)
+    if isinstance(node, FolderNode):
+        return FolderSource(node)
+    return WebSource(node)
+
+
+def noticed(matches: Iterable[Match], on_event: OnEvent) -> Iterator[Match]:
+    """Pass matches on, each with its event."""
+    for done, match in enumerate(matches, start=1):
+        on_event(Event("find", "", done))
+        yield match
 
 
 def push_to(node: Node, paths: Sequence[Path], *, on_event: OnEvent = ignore) -> tuple[Outcome, ...]:
@@ -76,6 +105,6 @@ def push_to(node: Node, paths: Sequence[Path], *, on_event: OnEvent = ignore) ->
     """
     if isinstance(node, FolderNode):
         raise SettingsError("nothing is sent to a folder", ref=node, hint="copy the files")
-    return (
-        stow.push(node, paths, on_event=on_event) if isinstance(node, WebNode) else push(node, paths, on_event=on_event)
-    )
+    if isinstance(node, WebNode):
+        return stow.push(node, paths, on_event=on_event)
+    return push(node, paths, on_event=on_event)

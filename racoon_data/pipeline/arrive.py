@@ -13,9 +13,9 @@ from racoon_data.dicom.references import ANNOTATION_CLASSES, MASKS
 from racoon_data.errors import DicomError, IncompleteStudyError, NothingMatchedError, PacsPartialError
 from racoon_data.events import Event, OnEvent
 from racoon_data.outcomes import Outcome, Status
-from racoon_data.pacs.find import find
 from racoon_data.pacs.part10 import read_file_head
 from racoon_data.pacs.retrieve import retrieve
+from racoon_data.pacs.sources import Question, asked_of
 from racoon_data.pipeline.plan import Plan
 from racoon_data.refs import FileRef, InstanceRef, Ref, SeriesRef, StudyRef
 from racoon_data.site.audit import AuditLog
@@ -56,7 +56,7 @@ def find_studies(plan: Plan, on_event: OnEvent) -> tuple[StudyRef, ...]:
         NothingMatchedError: The PACS holds no such study.
         PacsError: The PACS could not be asked.
     """
-    matches = find(plan.node, plan.query, on_event=on_event)
+    matches = asked_of(plan.node, Question(plan.query), on_event=on_event)
     studies = tuple(sorted({StudyRef(match.ref.study_uid) for match in matches}))
     if not studies:
         raise NothingMatchedError("no study matches the query", hint="widen query.filters in the study file")

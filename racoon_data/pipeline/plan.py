@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from racoon_data.annotations.tools.mapping import ReportMapping, load_mapping
 from racoon_data.cases import CaseRule, ChannelRule
 from racoon_data.dataset.writer import check_label_values
 from racoon_data.errors import SettingsError
@@ -12,10 +13,26 @@ from racoon_data.harmonize.case_rules import check_rule
 from racoon_data.harmonize.label_mapping import load_schema
 from racoon_data.harmonize.recipe import Recipe, recipe_from
 from racoon_data.labels import LabelSchema
-from racoon_data.pacs.peer import PacsNode, named_node
+from racoon_data.pacs.peer import Node
+from racoon_data.pacs.profile import known_node
 from racoon_data.refs import Query
-from racoon_data.settings import StudySettings
+from racoon_data.settings import ExportSettings, StudySettings
 from racoon_data.site.paths import Site
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFolder:
+    """A folder of another tool's annotations.
+
+    Attributes:
+        folder: The folder.
+        mapping: Mapping file of a vendor's reports.
+        resample: Let masks of another grid in.
+    """
+
+    folder: Path
+    mapping: ReportMapping | None = None
+    resample: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +42,26 @@ class Plan:
     Attributes:
         name: Name of the dataset it builds.
         site: The site it runs at.
-        node: The PACS to ask.
+        node: The PACS, service or folder to ask.
         query: What to ask for.
         rule: How studies become cases.
         schema: The label language.
         annotated: Labels this site annotates.
         recipe: How images and labels are harmonized.
         test_fraction: Share of patients kept for testing.
+        exports: Folders of other tools' annotations.
     """
 
     name: str
     site: Site
-    node: PacsNode
+    node: Node
     query: Query
     rule: CaseRule
     schema: LabelSchema
     annotated: tuple[str, ...]
     recipe: Recipe
     test_fraction: float
+    exports: tuple[ExportFolder, ...] = ()
 
 
 def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
@@ -61,14 +80,23 @@ def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
     return Plan(
         name=study.name,
         site=site,
-        node=named_node(study.query.node, site.settings, base=site.root),
+        node=known_node(study.query.node, site),
         query=Query("STUDY", study.query.filters),
         rule=_rule(study),
         schema=schema,
         annotated=_annotated(schema, study.labels.annotated),
         recipe=recipe_from(study.recipe),
         test_fraction=study.test_fraction,
+        exports=tuple(_export(one, base) for one in study.exports),
     )
+
+
+def _export(settings: ExportSettings, base: Path) -> ExportFolder:
+    folder = base / settings.folder
+    if not folder.is_dir():
+        raise SettingsError(f"exports: {settings.folder} is no folder", hint="name the folder of the exports")
+    mapping = load_mapping(base / settings.mapping) if settings.mapping else None
+    return ExportFolder(folder, mapping, settings.resample)
 
 
 def _rule(study: StudySettings) -> CaseRule:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from racoon_data.annotations.linking import Link, Links, link
+from racoon_data.annotations.tools.exports import ExportFile
 from racoon_data.cases import CaseRule
 from racoon_data.dicom.references import MASKS
 from racoon_data.dicom.series import Series, Sorted
@@ -69,7 +70,9 @@ class Proposal:
     unused: tuple[Outcome, ...]
 
 
-def propose(arrived: Arrived, *, work: Path, rule: CaseRule, site_name: str) -> Proposal:
+def propose(
+    arrived: Arrived, *, work: Path, rule: CaseRule, site_name: str, exports: Sequence[ExportFile] = ()
+) -> Proposal:
     """Sort what arrived and choose the series and annotations of every case.
 
     Args:
@@ -77,8 +80,10 @@ def propose(arrived: Arrived, *, work: Path, rule: CaseRule, site_name: str) -> 
         work: Folder of the de-identified files.
         rule: How studies become cases.
         site_name: First part of every case id.
+        exports: Other tools' annotations, behind the door.
     """
     files = sort_files([instance.path for instance in arrived.instances], root=work)
+    files = replace(files, annotations=(*files.annotations, *exports))
     links = link(files.series, files.annotations)
     doubtful = [*arrived.stopped_masks, *_unplaced_masks(files, links)]
     first_days = _first_days(files.series)

@@ -17,7 +17,8 @@ from racoon_data.outcomes import Outcome, outcome_of
 from racoon_data.pipeline.account import Account, Stage
 from racoon_data.pipeline.arrive import arrive
 from racoon_data.pipeline.build import Built, Order, build_case
-from racoon_data.pipeline.fates import instance_fates
+from racoon_data.pipeline.exports import take_exports
+from racoon_data.pipeline.fates import export_fates, instance_fates
 from racoon_data.pipeline.finish import finish_dataset
 from racoon_data.pipeline.plan import Plan
 from racoon_data.pipeline.propose import CaseItem, Proposal, propose
@@ -50,8 +51,11 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
     site = plan.site
     key = load_key(site.vault)
     with site_lock(site.root), Ledger(site.ledger) as ledger:
-        arrived = arrive(plan, ledger, pseudonymizer=Pseudonymizer(key), on_event=on_event)
-        proposal = propose(arrived, work=site.work, rule=plan.rule, site_name=site.settings.site.name)
+        names = Pseudonymizer(key)
+        arrived = arrive(plan, ledger, pseudonymizer=names, on_event=on_event)
+        exports = take_exports(plan, arrived.instances, ledger, pseudonymizer=names)
+        site_name = site.settings.site.name
+        proposal = propose(arrived, work=site.work, rule=plan.rule, site_name=site_name, exports=exports.files)
         with Staging(site.datasets / plan.name) as staging:
             order = _order(plan, proposal, staging, key)
             made = _build(plan, proposal.items, order=order, staging=staging, ledger=ledger, on_event=on_event)
@@ -59,7 +63,10 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
             cases = [*proposal.kept_out, *((item, end.outcome) for item, end in ends)]
             fates = instance_fates(arrived, proposal, cases, work=site.work)
             case_ends = (*arrived.incomplete, *proposal.refused, *(outcome for _, outcome in cases))
-            account = Account(staging.final, (Stage("instances", fates), Stage("cases", case_ends)))
+            stages = [Stage("instances", fates), Stage("cases", case_ends)]
+            if plan.exports:
+                stages.insert(1, Stage("exports", export_fates(exports, proposal, cases)))
+            account = Account(staging.final, tuple(stages))
             built = [end.value for _, end in ends if end.value is not None]
             if built:
                 manifest = finish_dataset(plan, staging.root, built=built, account=account)

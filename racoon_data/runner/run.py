@@ -6,16 +6,15 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from racoon_data.errors import RacoonError, StorageError
+from racoon_data.errors import RacoonError, SettingsError, StorageError
 from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.outcomes import Outcome, Status, outcome_of
 from racoon_data.refs import Ref
+from racoon_data.runner.processes import in_processes
 
 logger = logging.getLogger(__name__)
-
-_ONE_THREAD = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -53,10 +52,15 @@ def run_items(
 
     Raises:
         StorageError: The disk is full or locked: going on would lose every further item.
+        SettingsError: No scheduler answers at the address.
     """
     attempt = partial(_attempt, step, work)
-    parallel = scheduler is not None or (workers > 1 and len(items) > 1)
-    results = _on_dask(step, attempt, items, workers, scheduler) if parallel else map(attempt, items)
+    if scheduler is not None:
+        results: Iterator[Result[Value]] = _on_dask(step, attempt, items, scheduler)
+    elif workers > 1 and len(items) > 1:
+        results = _on_processes(step, attempt, items, workers)
+    else:
+        results = map(attempt, items)
     for done, outcome in enumerate(results, start=1):
         on_event(Event(step, str(outcome.outcome.ref), done, len(items)))
         yield outcome
@@ -76,38 +80,45 @@ def _attempt(step: str, work: Callable[[Item], Value], item: tuple[Ref, Item]) -
         return Result(Outcome(ref, step, Status.FAILED, "racoon.error", message, "report it with the log"))
 
 
-def _on_dask(
+def _on_processes(
     step: str,
     attempt: Callable[[tuple[Ref, Item]], Result[Value]],
     items: Sequence[tuple[Ref, Item]],
     workers: int,
-    scheduler: str | None,
 ) -> Iterator[Result[Value]]:
-    import dask
-    from dask.distributed import Client, KilledWorker, LocalCluster
+    module = _module_of(attempt)
+    values = in_processes(attempt, items, workers=min(workers, len(items)), preload=module)
+    for (ref, _), value in zip(items, values, strict=True):
+        yield _killed(step, ref) if value is None else value
 
-    cluster = None
-    if scheduler is None:
-        # Dask's own environment also sets MALLOC_TRIM_THRESHOLD_, which doubles the CPU time of work on large arrays.
-        # Without an address of its own the scheduler asks for port 8787, which another run may hold.
-        with dask.config.set({"distributed.nanny.pre-spawn-environ": _ONE_THREAD}):
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address=None,
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-                silence_logs=40,
-            )
+
+def _module_of(work: object) -> str:
+    """Name the module of the function at the heart of partial calls: what workers load before they fork."""
+    while isinstance(work, partial):
+        inner = next((one for one in work.args if callable(one)), None)
+        work = inner if work.func is _attempt and inner is not None else work.func
+    return str(getattr(work, "__module__", __name__))
+
+
+def _killed(step: str, ref: Ref) -> Result[Any]:
+    message, hint = "its worker process was killed", "use fewer workers: memory may be short"
+    return Result(Outcome(ref, step, Status.FAILED, "racoon.error", message, hint))
+
+
+def _on_dask(
+    step: str, attempt: Callable[[tuple[Ref, Item]], Result[Value]], items: Sequence[tuple[Ref, Item]], scheduler: str
+) -> Iterator[Result[Value]]:
+    from dask.distributed import Client, KilledWorker
+
     try:
-        with Client(cluster or scheduler) as client:
-            futures = [client.submit(attempt, item, pure=False) for item in items]
-            for (ref, _), future in zip(items, futures, strict=True):
-                try:
-                    yield future.result()
-                except KilledWorker:
-                    message, hint = "its worker process was killed", "use fewer workers: memory may be short"
-                    yield Result(Outcome(ref, step, Status.FAILED, "racoon.error", message, hint))
-    finally:
-        if cluster is not None:
-            cluster.close()
+        client = Client(scheduler, timeout="10s")
+    except (OSError, TimeoutError, ValueError) as error:
+        hint = "name a running scheduler, such as tcp://127.0.0.1:8786, or use --workers"
+        raise SettingsError(f"no Dask scheduler answers at {scheduler}", hint=hint) from error
+    with client:
+        futures = [client.submit(attempt, item, pure=False) for item in items]
+        for (ref, _), future in zip(items, futures, strict=True):
+            try:
+                yield future.result()
+            except KilledWorker:
+                yield _killed(step, ref)

@@ -23,6 +23,7 @@ MARKS = ("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")
 BROAD_HANDLERS = {
     "racoon_train/federated/contract.py",
     "racoon_data/runner/run.py",
+    "racoon_data/pacs/storage_scp.py",
     "racoon_data/pacs/receiving.py",
     "racoon_data/pacs/serve_handlers.py",
 }

@@ -113,7 +113,7 @@ def test_pull_dry_run_transfers_nothing(pacs, tmp_path):
     """The plan is shown and no file is written."""
     ended = run("pull", "--port", pacs.port, "--out", tmp_path / "out", "--dry-run", "--json")
 
-    assert [row["NumberOfStudyRelatedInstances"] for row in json.loads(ended.stdout)] == ["10", "3"]
+    assert [row["instances"] for row in json.loads(ended.stdout)] == [10, 3]
     assert not (tmp_path / "out").exists()
 
 
@@ -178,3 +178,50 @@ def test_serve_refuses_a_folder_that_is_not_there(tmp_path):
 
     assert ended.exit_code == ExitCode.USAGE
     assert not (tmp_path / "phantosm").exists()
+
+
+def test_plan_then_pull(pacs, tmp_path):
+    """A plan names studies, numbers and bytes; pull follows it, into a site, and a damaged one is refused."""
+    a_site(tmp_path / "site", pacs)
+    plan = tmp_path / "plan.json"
+
+    made = run("plan", "pacs", "--site", tmp_path / "site", "--modality", "CT", "--to", plan, "--json")
+    pulled = run("pull", plan, "--site", tmp_path / "site", "--json")
+    plan.write_text("{}")
+    refused = run("pull", plan, "--site", tmp_path / "site")
+
+    document = json.loads(made.stdout)
+    assert (document["instances"], document["series"]) == (10, 2)
+    assert document["bytes"] > 0
+    assert [row["verdict"] for row in json.loads(pulled.stdout)] == ["complete"]
+    assert refused.exit_code == ExitCode.SETTINGS
+
+
+def test_a_plan_lists_what_a_pacs_does_not_count(pacs, tmp_path):
+    """Without announced counts the instances are listed one by one."""
+    pacs.faults = FaultPlan(no_counts=True)
+
+    made = run("plan", "--port", pacs.port, "--dry-run", "--to", tmp_path / "plan.json", "--json")
+
+    document = json.loads(made.stdout)
+    assert [(one["instances"], one["counted"]) for one in document["studies"]] == [(10, "listed"), (3, "listed")]
+    assert not (tmp_path / "plan.json").exists()
+
+
+def test_a_folder_node_is_found_and_pulled(archive, tmp_path):
+    """find and pull work on a folder as on a PACS."""
+    text = f'[site]\nname = "test"\n[folders.usb]\npath = "{archive.folder}"\n'
+    create_site(tmp_path / "site", text)
+
+    found = run("find", "usb", "--site", tmp_path / "site", "--modality", "MR", "--json")
+    pulled = run("pull", "usb", "--site", tmp_path / "site", "--json")
+
+    assert json.loads(found.stdout)["PatientID"] == "P2"
+    assert {row["verdict"] for row in json.loads(pulled.stdout)} == {"complete"}
+
+
+def test_an_unknown_method_is_a_settings_error(pacs, tmp_path):
+    """Only get, move, wado and auto are ways to retrieve."""
+    ended = run("pull", "--port", pacs.port, "--out", tmp_path / "out", "--method", "fax")
+
+    assert ended.exit_code == ExitCode.SETTINGS

@@ -28,6 +28,8 @@ WRONG = {
     "labels": (("labels", 0, "annotated"), "yes"),
     "model-card": (("kind",), "magic"),
     "outcome": (("status",), "lost"),
+    "pacs-profile": (("methods", 0), "fax"),
+    "pull-plan": (("studies", 0, "instances"), -1),
     "qc-finding": (("severity",), "bad"),
     "report-mapping": (("format",), "pdf"),
     "quarantine-note": (("fate",), "lost"),

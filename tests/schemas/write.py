@@ -12,6 +12,8 @@ from racoon_data.files.case_sidecar import CaseSidecar
 from racoon_data.files.label_file import LabelFile
 from racoon_data.files.manifest import Manifest
 from racoon_data.harmonize.recipe import Recipe
+from racoon_data.pacs.planning import PullPlan
+from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 from racoon_train.federated.job import Job
@@ -25,6 +27,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "pacs-profile": PacsProfile,
+    "pull-plan": PullPlan,
     "fault-plan": FaultPlan,
 }
 

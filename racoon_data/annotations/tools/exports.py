@@ -46,10 +46,12 @@ class ExportFile(AnnotationFile):
     Attributes:
         export: What it holds.
         reader: Who reads its masks.
+        resample: Sample its masks where they were made on another grid.
     """
 
     export: ToolExport = field(kw_only=True)
     reader: ToolReader = field(kw_only=True)
+    resample: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ def read_export(file: ExportFile, series: Series | None, geometry: Geometry | No
         own = replace(export.grid, frame_of_reference=export.pointers.frame_of_reference)
         by_number = {segment.number: segment for segment in export.segments}
         for drawn in file.reader.masks(file.path, export):
-            placed = place(drawn.mask, own, geometry, resample=resample)
+            placed = place(drawn.mask, own, geometry, resample=resample or file.resample)
             notes += placing_notes(drawn.number, placed)
             issues += placing_issues(drawn.number, placed)
             if placed.mask.any():

@@ -207,9 +207,17 @@ class MappedReader:
                     findings=tuple(replace(finding, source=source, reader=owner.reader) for finding in found),
                     reader=owner.reader,
                     day=owner.day,
+                    kept_texts=_kept_texts(self.mapping),
                 )
             )
         return exports
+
+
+def _kept_texts(mapping: ReportMapping) -> frozenset[str]:
+    rules = [rule for rule in mapping.evaluations if rule.name in mapping.privacy.keep]
+    concepts = [rule.concept.constant for rule in rules if rule.concept.constant is not None]
+    fields = {"tracking_id", "time_point"} & set(mapping.privacy.keep)
+    return frozenset(fields | {f"{code.scheme}:{code.value}" for code in concepts})
 
 
 def _unread(root: Node, mapping: ReportMapping, name: str) -> list[Outcome]:

@@ -161,6 +161,9 @@ class ReportMapping(Frozen):
             raise ValueError("needs at least one [[measurements]] or [[evaluations]] rule")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two rules are named {sorted(twice)[0]!r}")
+        known = {"tracking_id", "time_point", *(rule.name for rule in self.evaluations if rule.concept.constant)}
+        if strange := set(self.privacy.keep) - known:
+            raise ValueError(f"[privacy] keep names {sorted(strange)[0]!r}; known: {', '.join(sorted(known))}")
         return self
 
     @property

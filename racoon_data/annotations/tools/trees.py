@@ -269,5 +269,4 @@ def _add_row(root: Node, header: list[str], cells: list[str], line: int) -> None
     row = root.add(_ROW)
     row.row = line
     for name, cell in zip(header, cells, strict=True):
-        if cell.strip():
-            row.add(name, cell.strip())
+        row.add(name, cell.strip())

@@ -65,13 +65,12 @@ def node_named(name: str, site: Path | None, options: dict[str, Any]) -> PacsNod
 
 
 def any_node_named(name: str, site: Path | None, options: dict[str, Any]) -> Node:
-    """Build the node from --host and --port, or take one of any kind from the site's settings."""
-    from racoon_data.pacs.peer import any_node
+    """Build the node from --host and --port, or take one of any kind from the site, with its profile."""
+    from racoon_data.pacs.profile import known_node
 
     if options["host"] or options["port"]:
         return node_named(name, site, options)
-    here = open_or_find_site(site)
-    return any_node(name, here.settings, base=here.root)
+    return known_node(name, open_or_find_site(site))
 
 
 def filters_of(pairs: list[str] | None) -> dict[str, str]:

@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from racoon_data import console
 from racoon_data.cli.pacs.options import (
+    AccessionsOption,
     CallingOption,
+    DateOption,
+    DescriptionOption,
     DryOption,
     FilterOption,
     HostOption,
     JsonOption,
-    NodeName,
+    ModalityOption,
+    PatientsOption,
     PortOption,
     SiteOption,
     TimeoutOption,
     TitleOption,
-    filters_of,
-    node_named,
+    any_node_named,
     open_or_find_site,
+    question_of,
     show,
 )
 from racoon_data.errors import ExitCode, NothingMatchedError, SettingsError
-from racoon_data.refs import Query, StudyRef
+from racoon_data.refs import StudyRef
 
 if TYPE_CHECKING:
-    from racoon_data.pacs.peer import PacsNode
+    from racoon_data.pacs.peer import Node
     from racoon_data.site.ledger import Ledger, StudyVerdict
 
 
 def pull(
-    node: NodeName = "pacs",
+    node: Annotated[str, typer.Argument(help="Name of the node, or a plan file of racoon pacs plan.")] = "pacs",
     filters: FilterOption = None,
+    modality: ModalityOption = "",
+    date: DateOption = "",
+    description: DescriptionOption = "",
+    patients: PatientsOption = None,
+    accessions: AccessionsOption = None,
+    method: Annotated[str, typer.Option("--method", help="auto, get, move or wado.")] = "auto",
+    attempts: Annotated[int, typer.Option("--attempts", help="How often to ask for what is missing.", min=1)] = 3,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for files and ledger, in place of a site.")] = None,
     site: SiteOption = None,
     host: HostOption = "",
@@ -48,20 +59,15 @@ def pull(
     as_json: JsonOption = False,
 ) -> None:
     """Fetch what is missing of studies into the spool. Example: racoon pacs pull pacs --filter PatientID=4711."""
-    from racoon_data.pacs.find import find as ask
     from racoon_data.site.ledger import Ledger, Verdict
 
-    peer = node_named(node, site, locals())
-    matches = list(ask(peer, Query("STUDY", filters_of(filters))))
-    studies = [match.ref for match in matches if isinstance(match.ref, StudyRef)]
-    if not studies:
-        raise NothingMatchedError("the PACS holds no study that matches", hint="widen the filters")
+    options = locals()
     if dry_run:
-        columns = ("StudyInstanceUID", "StudyDate", "ModalitiesInStudy", "NumberOfStudyRelatedInstances")
-        show(columns, [[match.attributes.get(column, "") for column in columns] for match in matches], as_json)
+        _preview(options)
         return
+    peer, refs = _asked(options)
     with _spool_and_ledger(out, site) as (spool, ledger_path), Ledger(ledger_path) as ledger:
-        verdicts = _retrieved(peer, studies, spool, ledger)
+        verdicts = _retrieved(peer, refs, (spool, ledger), options)
         reasons = [_reasons(ledger, one) for one in verdicts]
     rows = [
         [one.ref.study_uid, str(one.verdict), one.expected, one.arrived, why]
@@ -73,17 +79,53 @@ def pull(
         raise typer.Exit(int(ExitCode.PARTIAL))
 
 
+def _preview(options: dict[str, Any]) -> None:
+    """Show the plan that would be followed."""
+    from racoon_data.cli.pacs.planning import planned
+    from racoon_data.pacs.planning import load_plan
+
+    name = options["node"]
+    is_plan = name.endswith(".json")
+    plan = load_plan(Path(name)) if is_plan else planned(any_node_named(name, options["site"], options), options)
+    columns = ("study", "modalities", "series", "instances", "bytes")
+    rows = [[one.study_uid, " ".join(one.modalities), one.series, one.instances, one.bytes] for one in plan.studies]
+    show(columns, rows, options["as_json"])
+
+
+def _asked(options: dict[str, Any]) -> tuple[Node, Sequence[StudyRef]]:
+    """Read the plan, or ask the node for the studies that fit the options."""
+    from racoon_data.pacs.methods import by_method
+    from racoon_data.pacs.planning import load_plan
+    from racoon_data.pacs.sources import asked_of
+
+    name = options["node"]
+    is_plan = name.endswith(".json")
+    plan = load_plan(Path(name)) if is_plan else None
+    peer = by_method(any_node_named(plan.node if plan else name, options["site"], options), options["method"])
+    if plan is not None:
+        return peer, plan.refs
+    with console.progress(as_json=options["as_json"]) as on_event:
+        matches = asked_of(peer, question_of("STUDY", options), on_event=on_event)
+        refs = sorted({StudyRef(match.ref.study_uid) for match in matches})
+    if not refs:
+        raise NothingMatchedError("the node holds no study that matches", hint="widen the filters")
+    return peer, refs
+
+
 def _reasons(ledger: Ledger, verdict: StudyVerdict) -> str:
     """Say why instances of a study did not arrive, each reason once."""
     rows = ledger.instances(verdict.ref.study_uid)
     return "; ".join(sorted({row.reason for row in rows if row.reason}))
 
 
-def _retrieved(peer: PacsNode, studies: list[StudyRef], spool: Path, ledger: Ledger) -> tuple[StudyVerdict, ...]:
+def _retrieved(
+    peer: Node, refs: Sequence[StudyRef], place: tuple[Path, Ledger], options: dict[str, Any]
+) -> tuple[StudyVerdict, ...]:
     from racoon_data.pacs.retrieve import retrieve
 
-    with console.progress() as on_event:
-        return retrieve(peer, studies, spool=spool, ledger=ledger, on_event=on_event)
+    spool, ledger = place
+    with console.progress(as_json=options["as_json"]) as on_event:
+        return retrieve(peer, refs, spool=spool, ledger=ledger, on_event=on_event, attempts=options["attempts"])
 
 
 @contextmanager
