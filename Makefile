@@ -11,7 +11,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
 CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
 
-.PHONY: demo test check bench schemas docs clean help
+.PHONY: demo test check bench conformance schemas docs clean help
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -32,6 +32,9 @@ check: $(READY) ## Style, types, import contracts and the house test
 bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/rtstruct.py
+
+conformance: $(READY) ## Judge racoon and other converters on hard cases, and write docs/conformance.md
+	$(BIN)/python -m tests.conformance.write
 
 schemas: $(READY) ## Write the schemas that are generated from models
 	$(BIN)/python -m tests.schemas.write

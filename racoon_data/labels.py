@@ -136,6 +136,7 @@ class Finding:
         derivation: How the number was derived, such as mean or maximum.
         method: How it was measured.
         referenced_segments: Segments the finding points at: SOPInstanceUID and segment number.
+        about: The measurement an evaluation is about, such as the volume that was judged.
         group_kind: What it was found on: ``image``, ``planar``, ``volumetric`` (measurement groups),
             ``report`` (outside any group), ``text`` (a sentence) or ``contour`` (a point or line of a
             structure set).
@@ -161,6 +162,7 @@ class Finding:
     derivation: CodedConcept | None = None
     method: CodedConcept | None = None
     referenced_segments: tuple[tuple[str, int], ...] = ()
+    about: CodedConcept | None = None
     group_kind: str = ""
     region: str = ""
     observer_type: str = ""

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from racoon_data.events import OnEvent
 from racoon_data.geometry import Geometry
 from racoon_data.labels import Annotation
+from racoon_data.policies import ReadingPolicies
 from racoon_data.refs import InstanceRef, Match, Query, SeriesRef
 from racoon_data.tool_exports import Look, Masks, ToolExport
 
@@ -80,6 +81,15 @@ class ToolReader(Protocol):
         Raises:
             AnnotationError: They cannot be read.
         """
+        ...
+
+
+@runtime_checkable
+class FollowsPolicies(Protocol):
+    """An annotation reader that has choices: it gives one of its kind that makes them as asked."""
+
+    def under(self, policies: ReadingPolicies) -> AnnotationReader:
+        """Give a reader that follows these policies."""
         ...
 
 

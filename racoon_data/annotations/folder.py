@@ -15,12 +15,15 @@ from racoon_data.annotations.tools.mapping import ReportMapping
 from racoon_data.dicom.series import Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
 from racoon_data.dicom.stacking import geometry_of
+from racoon_data.errors import DicomError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import write_json
-from racoon_data.files.findings import finding_row, write_findings
+from racoon_data.files.findings import finding_row, write_findings, write_measurements
 from racoon_data.files.nifti import write_mask
+from racoon_data.geometry import Geometry
 from racoon_data.labels import Annotation, CodedConcept, Finding, Segment
 from racoon_data.outcomes import Outcome, tally
+from racoon_data.policies import DEFAULT_POLICIES, ReadingPolicies
 from racoon_data.runner.run import run_items
 
 SCHEMA_VERSION = "1.0"
@@ -92,40 +95,47 @@ def find_annotations(folder: Path, *, mapping: ReportMapping | None = None, imag
     return Found(folder, replace(found, annotations=files), links.pairs, outcomes)
 
 
-def read_found(found: Found, out: Path, *, resample: bool = False, on_event: OnEvent = ignore) -> ReadFolder:
+def read_found(
+    found: Found,
+    out: Path,
+    *,
+    resample: bool = False,
+    policies: ReadingPolicies = DEFAULT_POLICIES,
+    on_event: OnEvent = ignore,
+) -> ReadFolder:
     """Read every linked annotation and write what it says.
 
     Writes ``masks/<annotation>/<series>/<number>-<name>.nii.gz`` (uint8, on the image grid, one file per
-    segment), ``findings.csv`` and ``annotations.json``.
+    segment), ``findings.csv``, the same rows as ``measurements.jsonl``, and ``annotations.json``.
 
     Args:
         found: What ``find_annotations`` found.
         out: Where to write; made if absent.
         resample: Sample masks of another grid onto the image's instead of refusing them.
+        policies: What readers that have a choice are to do.
         on_event: Listener, one event of kind ``read`` per annotation.
 
     Raises:
         DiskFullError: No space is left; files that exist are whole.
     """
     items = [(one.file.ref, one) for one in found.links]
-    work = partial(_read_and_write, folder=found.folder, out=out, resample=resample)
+    work = partial(_read_and_write, folder=found.folder, out=out, resample=resample, policies=policies)
     results = list(run_items("read", items, work, on_event=on_event))
     values = [result.value for result in results if result.value is not None]
     findings = tuple(finding for _, rows in values for finding in rows)
     outcomes = (*found.outcomes, *(result.outcome for result in results))
     read = ReadFolder(tuple(account for account, _ in values), findings, outcomes)
-    write_findings(out / "findings.csv", [finding_row(finding) for finding in findings])
+    rows = [finding_row(finding) for finding in findings]
+    write_findings(out / "findings.csv", rows)
+    write_measurements(out / "measurements.jsonl", rows)
     write_json(out / "annotations.json", read.to_json())
     return read
 
 
 def _read_and_write(
-    one: Link, *, folder: Path, out: Path, resample: bool
+    one: Link, *, folder: Path, out: Path, resample: bool, policies: ReadingPolicies
 ) -> tuple[dict[str, Any], tuple[Finding, ...]]:
-    # a report needs no grid, so a gap in its series does not cost its findings
-    gridded = one.series if one.file.modality != "SR" else None
-    grid = geometry_of(gridded) if gridded is not None else None
-    annotation = read_annotation(one, grid, resample=resample)
+    annotation = read_annotation(one, _grid(one), resample=resample, policies=policies)
     path = one.file.path
     account = {
         "file": path.relative_to(folder).as_posix() if path.is_relative_to(folder) and path != folder else path.name,
@@ -141,6 +151,18 @@ def _read_and_write(
         "issues": [asdict(issue) for issue in annotation.issues],
     }
     return account, annotation.findings
+
+
+def _grid(one: Link) -> Geometry | None:
+    """Give the grid of the series; a report needs none, so a gap in its series does not cost its findings."""
+    if one.series is None:
+        return None
+    try:
+        return geometry_of(one.series)
+    except DicomError:
+        if one.file.modality != "SR":
+            raise
+        return None
 
 
 def _write_masks(annotation: Annotation, one: Link, out: Path) -> list[dict[str, Any]]:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
-
-import numpy as np
-import numpy.typing as npt
 
 from racoon_data.annotations.contour_items import OpenContour
 from racoon_data.annotations.contours import ijk_of
+from racoon_data.annotations.regions import mark_touched, sampled
 from racoon_data.geometry import Geometry
 from racoon_data.labels import BoxedMask, CodedConcept, Finding, Segment
 from racoon_data.refs import InstanceRef
-
-# Steps along a line between two voxels: fine enough to enter every voxel it crosses by a tenth.
-_STEPS_PER_VOXEL = 10
 
 
 def open_rows(lines: Sequence[OpenContour], segment: Segment, *, source: InstanceRef, reader: str) -> Iterator[Finding]:
@@ -54,14 +48,5 @@ def with_open(lines: Sequence[OpenContour], geometry: Geometry, mask: BoxedMask)
     """
     whole, missed = mask.whole(), 0
     for line in lines:
-        ijk = np.rint(_sampled(ijk_of(line.points_lps, geometry))).astype(np.int64)
-        i, j, k = ijk[((ijk >= 0) & (ijk < np.array(geometry.shape))).all(axis=1)].T
-        whole[k, j, i] = True
-        missed += not len(k)
+        missed += not mark_touched(sampled(ijk_of(line.points_lps, geometry)), geometry, whole)
     return BoxedMask(geometry.array_shape, (0, 0, 0), whole), missed
-
-
-def _sampled(ijk: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Place points along a line densely enough that no voxel it crosses is skipped."""
-    steps = [np.linspace(a, b, 2 + int(np.abs(b - a).max() * _STEPS_PER_VOXEL)) for a, b in itertools.pairwise(ijk)]
-    return np.concatenate([ijk, *steps])

@@ -13,7 +13,8 @@ from racoon_data.errors import GridMismatchError, UnsupportedAnnotationError, ab
 from racoon_data.geometry import Geometry
 from racoon_data.grid.place import boxed, place, require_same_frame
 from racoon_data.labels import Annotation, SegmentMask
-from racoon_data.ports import AnnotationReader
+from racoon_data.policies import DEFAULT_POLICIES, ReadingPolicies
+from racoon_data.ports import AnnotationReader, FollowsPolicies
 
 
 @lru_cache(maxsize=1)
@@ -24,13 +25,20 @@ def readers() -> tuple[AnnotationReader, ...]:
     return tuple(one for one in loaded if isinstance(one, AnnotationReader))
 
 
-def read_annotation(link: Link, geometry: Geometry | None, *, resample: bool = False) -> Annotation:
+def read_annotation(
+    link: Link,
+    geometry: Geometry | None,
+    *,
+    resample: bool = False,
+    policies: ReadingPolicies = DEFAULT_POLICIES,
+) -> Annotation:
     """Read a linked annotation onto the grid of its series.
 
     Args:
         link: The annotation and its series.
         geometry: The grid of the series; ``None`` for a report without images here.
         resample: Sample masks that were made on another grid of the same frame of reference, instead of refusing them.
+        policies: What readers that have a choice are to do; the others keep their own way.
 
     Raises:
         UnsupportedAnnotationError: No installed reader knows its SOP class.
@@ -40,18 +48,19 @@ def read_annotation(link: Link, geometry: Geometry | None, *, resample: bool = F
         if isinstance(link.file, ExportFile):
             return read_export(link.file, link.series, geometry, resample=resample)
         try:
-            return _read_dicom(link, geometry)
+            return _read_dicom(link, geometry, policies)
         except GridMismatchError:
             if not resample or geometry is None or link.file.modality != "SEG":
                 raise
-            return _resampled(link, geometry)
+            return _resampled(link, geometry, policies)
 
 
-def _read_dicom(link: Link, geometry: Geometry | None) -> Annotation:
+def _read_dicom(link: Link, geometry: Geometry | None, policies: ReadingPolicies) -> Annotation:
     file, series = link.file, link.series
     for reader in readers():
         if file.sop_class_uid in reader.sop_classes:
-            return reader.read(
+            chosen = reader.under(policies) if isinstance(reader, FollowsPolicies) else reader
+            return chosen.read(
                 file.path,
                 source=file.ref,
                 image=series.ref if series is not None else None,
@@ -63,11 +72,11 @@ def _read_dicom(link: Link, geometry: Geometry | None) -> Annotation:
     )
 
 
-def _resampled(link: Link, geometry: Geometry) -> Annotation:
+def _resampled(link: Link, geometry: Geometry, policies: ReadingPolicies) -> Annotation:
     """Read a segmentation on its own grid and sample it on the image's."""
     own = seg_grid(link.file.path)
     require_same_frame(own, geometry)
-    found = _read_dicom(link, own)
+    found = _read_dicom(link, own, policies)
     masks, notes, issues = [], list(found.notes), list(found.issues)
     for drawn in found.masks:
         placed = place(drawn.mask, own, geometry, resample=True)

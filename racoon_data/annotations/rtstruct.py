@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pydicom
@@ -67,6 +68,10 @@ class RtstructReader:
 
     policies: ReadingPolicies = DEFAULT_POLICIES
     sop_classes = frozenset({"1.2.840.10008.5.1.4.1.1.481.3"})
+
+    def under(self, policies: ReadingPolicies) -> Self:
+        """Give a reader that follows these policies."""
+        return replace(self, policies=policies)
 
     def read(
         self,

@@ -13,6 +13,7 @@ from racoon_data import console
 from racoon_data.cli.annotations_export import export
 from racoon_data.errors import NothingMatchedError
 from racoon_data.outcomes import exit_code_of
+from racoon_data.policies import Nesting, OpenContours, ReadingPolicies
 from racoon_data.refs import FileRef
 
 if TYPE_CHECKING:
@@ -54,6 +55,17 @@ def read(
     resample: Annotated[
         bool, typer.Option("--resample", help="Sample masks made on another grid instead of refusing them.")
     ] = False,
+    nested: Annotated[
+        Nesting, typer.Option("--nested-contours", help="A plain contour inside another one: a hole, or joined.")
+    ] = Nesting.XOR,
+    open_contours: Annotated[
+        OpenContours,
+        typer.Option("--open-contours", help="Points and open lines of RTSTRUCT: table rows, or masks too."),
+    ] = OpenContours.ROWS,
+    fill_gaps: Annotated[
+        int,
+        typer.Option("--fill-gaps", min=0, help="Interpolate up to N slices without a contour between two with one."),
+    ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the links and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
@@ -66,7 +78,8 @@ def read(
         _end(bool(found.sorted.annotations), found.outcomes)
         return
     with console.progress() as on_event:
-        account = read_found(found, out, resample=resample, on_event=on_event)
+        policies = ReadingPolicies(nested, open_contours, fill_gaps)
+        account = read_found(found, out, resample=resample, policies=policies, on_event=on_event)
     if as_json:
         console.document(account.to_json())
     else:

@@ -22,6 +22,7 @@ _BY_NAME = {
     "labels.json": "labels",
     "racoon.toml": "site-settings",
     "findings.jsonl": "qc-finding",
+    "measurements.jsonl": "measurement",
     "audit.jsonl": "audit-event",
 }
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from racoon_data.files.atomic import write_text
 from racoon_data.labels import CodedConcept, Finding
 
-_CODED = ("concept", "derivation", "method", "finding", "site", "laterality", "answer")
+_CODED = ("concept", "derivation", "method", "finding", "site", "laterality", "answer", "about")
 
 
 def _columns_of(name: str) -> tuple[str, str, str]:
@@ -26,7 +27,12 @@ FINDING_COLUMNS: tuple[str, ...] = (
     "unit",
     *(column for name in _CODED for column in _columns_of(name)),
     "reader",
+    "observer_type",
     "time_point",
+    "status",
+    "group_kind",
+    "region",
+    "predecessor_sop_uids",
     "referenced_sop_uids",
     "referenced_segments",
 )
@@ -53,7 +59,12 @@ def finding_row(finding: Finding) -> dict[str, str]:
         "value": finding.value,
         "unit": finding.unit,
         "reader": finding.reader,
+        "observer_type": finding.observer_type,
         "time_point": finding.time_point,
+        "status": finding.status,
+        "group_kind": finding.group_kind,
+        "region": finding.region,
+        "predecessor_sop_uids": " ".join(finding.predecessors),
         "referenced_sop_uids": " ".join(finding.referenced_sops),
         "referenced_segments": " ".join(f"{sop_uid}#{number}" for sop_uid, number in finding.referenced_segments),
     }
@@ -62,6 +73,11 @@ def finding_row(finding: Finding) -> dict[str, str]:
         values = (concept.scheme, concept.value, concept.meaning) if concept else ("", "", "")
         row |= zip(_columns_of(name), values, strict=True)
     return {column: row[column] for column in FINDING_COLUMNS}
+
+
+def write_measurements(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    """Write the table as JSON lines (``schemas/measurement``), one object per row, whole or not at all."""
+    write_text(path, "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_findings(path: Path, rows: Iterable[Mapping[str, str]]) -> None:

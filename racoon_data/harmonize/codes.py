@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 
+from racoon_data.dicom.snomed import srt_to_sct
 from racoon_data.labels import CodedConcept
 
 Key = tuple[str, str]
@@ -33,21 +33,13 @@ def code_key(concept: CodedConcept | None) -> Key | None:
     scheme = concept.scheme.strip().upper()
     scheme = _SCHEMES.get(scheme, scheme)
     value = concept.value.strip()
-    if scheme == "SRT" and (modern := _srt_to_sct().get(value)):
+    if scheme == "SRT" and (modern := srt_to_sct().get(value)):
         return ("SCT", modern)
     return (scheme, value)
 
 
 def _is_placeholder(value: str) -> bool:
     return value.strip().casefold() in _NO_VALUE or _DUMMY.match(value.strip()) is not None
-
-
-@lru_cache(maxsize=1)
-def _srt_to_sct() -> dict[str, str]:
-    # pydicom has no public name for this table; a test holds it in place.
-    from pydicom.sr._snomed_dict import mapping
-
-    return dict(mapping["SRT"])
 
 
 def name_key(name: str) -> str:

@@ -114,13 +114,15 @@ def read_case(item: CaseItem, order: Order) -> Case:
     channels = tuple(_channel(name, series) for name, series in item.channels)
     grids = {series.key: made.volume.geometry for (_, series), made in zip(item.channels, channels, strict=True)}
     annotations = tuple(_read_once(pairs, grids) for pairs in _by_file(item.links).values())
-    mapped = _labels(annotations, order, _label_grid(annotations, channels))
+    # a region that a report measured in is no outline of the whole lesion: its rows count, its mask does not
+    outlined = tuple(one for one in annotations if one.masks and one.kind != "sr")
+    mapped = _labels(outlined, order, _label_grid(outlined, channels))
     return Case(
         ref=item.ref,
         patient=item.patient,
         channels=channels,
         label_map=mapped.label_map if mapped else None,
-        annotations=tuple(one for one in annotations if one.masks),
+        annotations=outlined,
         findings=tuple(finding for one in annotations for finding in one.findings),
         relative_day=item.relative_day,
         sources=tuple(one.source for one in annotations),

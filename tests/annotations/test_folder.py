@@ -66,7 +66,7 @@ def test_the_account_is_valid_and_the_same_every_time(study, tmp_path):
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
 
     schemas.validate("annotations", json.loads((tmp_path / "a" / "annotations.json").read_text("utf-8")))
-    assert len(files) == 4
+    assert len(files) == 5
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
 

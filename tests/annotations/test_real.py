@@ -1,5 +1,7 @@
 """Public annotations of real tools, against references that other tools wrote."""
 
+import json
+import subprocess
 from pathlib import Path
 
 import nibabel
@@ -105,21 +107,63 @@ def test_a_pet_report_gives_all_its_measurements(real_data):
 
     assert len(annotation.findings) == 22
     assert (first.value, first.unit, first.derivation.meaning) == ("6.01529", "{SUVbw}g/ml", "Mean")
-    assert (first.tracking_id, first.time_point, first.site.value) == ("primary tumor", "1", "T-C5300")
+    assert (first.tracking_id, first.time_point, first.site.value) == ("primary tumor", "1", "55940004")
     assert len({row.tracking_uid for row in annotation.findings}) == 1
     assert {row.referenced_segments for row in annotation.findings} == {first.referenced_segments}
     assert first.referenced_segments[0][1] == 1
 
 
 def test_a_planar_report_agrees_with_highdicom(real_data):
-    """Value, tracking UID and source image are what highdicom reads; the region is in the notes."""
+    """Area, its two judgements, tracking UID and source image are what highdicom reads; nothing is missing."""
     path = real_data / "highdicom" / "sr_document.dcm"
     (group,) = srread(path).content.get_planar_roi_measurement_groups()
 
     annotation = SrReader().read(path, source=SOURCE, image=None, geometry=None, sop_uids=())
-    (row,) = annotation.findings
+    area, normality, significance = annotation.findings
 
-    assert float(row.value) == group.get_measurements()[0].value
-    assert row.tracking_uid == group.tracking_uid
-    assert row.referenced_sops == (group.roi.ContentSequence[0].referenced_sop_instance_uid,)
-    assert any("image region (SCOORD)" in note for note in annotation.notes)
+    assert float(area.value) == group.get_measurements()[0].value
+    assert {row.tracking_uid for row in annotation.findings} == {group.tracking_uid}
+    assert area.referenced_sops == (group.roi.ContentSequence[0].referenced_sop_instance_uid,)
+    assert (normality.value, significance.value) == ("Normal", "Not significant")
+    assert normality.about == significance.about == area.concept
+    assert (area.reader, area.observer_type, area.status) == ("Foo", "person device", "PARTIAL UNVERIFIED")
+
+
+def test_a_planar_region_is_the_disc_of_pixels_it_was_drawn_as(real_data, tmp_path):
+    """The circle of the highdicom report, centre (58, 52) and 11 pixels wide, on its CT slice."""
+    for name in ("ct_image.dcm", "sr_document.dcm"):
+        (tmp_path / name).write_bytes((real_data / "highdicom" / name).read_bytes())
+    (link,) = find_annotations(tmp_path).links
+    geometry = geometry_of(link.series)
+
+    annotation = read_annotation(link, geometry)
+
+    rows, columns = np.indices((geometry.shape[1], geometry.shape[0]))
+    disc = np.hypot(columns + 0.5 - 58, rows + 0.5 - 52) <= 11
+    (drawn,) = annotation.masks
+    np.testing.assert_array_equal(drawn.mask[0], disc)
+    assert drawn.segment.name == "Planar ROI Measurements"
+    assert annotation.issues == ()
+
+
+def test_a_pet_report_agrees_with_dcmqi(real_data, tmp_path):
+    """Every measurement item dcmqi's reader finds is one of our rows: value, unit, quantity, derivation, lesion."""
+    path = real_data / "dcmqi" / "sr-example" / "sr.dcm"
+    dcmqi = pytest.importorskip("dcmqi", reason="the extra peers is not installed")
+    command = [str(Path(dcmqi.__file__).parent / "bin" / "tid1500reader"), "--inputDICOM", str(path)]
+    command += ["--outputMetadata", str(tmp_path / "sr.json")]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    (group,) = json.loads((tmp_path / "sr.json").read_text())["Measurements"]
+
+    rows = SrReader().read(path, source=SOURCE, image=None, geometry=None, sop_uids=()).findings
+
+    theirs = sorted(
+        (item["value"], item["units"]["CodeValue"], item["quantity"]["CodeMeaning"],
+         item.get("derivationModifier", {}).get("CodeMeaning", ""))
+        for item in group["measurementItems"]
+    )  # fmt: skip
+    ours = [
+        (row.value, row.unit, row.concept.meaning, row.derivation.meaning if row.derivation else "") for row in rows
+    ]
+    assert sorted(ours) == theirs
+    assert {row.tracking_uid for row in rows} == {group["TrackingUniqueIdentifier"]}

@@ -5,7 +5,7 @@ import pytest
 from highdicom.sr import srread
 
 from racoon_data.annotations.sr import SrReader
-from racoon_data.errors import UnsupportedAnnotationError
+from racoon_data.errors import BrokenItemError, UncodedItemError, UnsupportedAnnotationError
 from racoon_data.labels import CodedConcept
 from racoon_data.testing.makers import Measured, a_seg, a_series, an_sr
 from racoon_data.testing.reports import MODERATE, SEVERITY
@@ -139,7 +139,9 @@ def test_a_number_without_a_value_costs_only_itself(tmp_path):
     annotation = read_with(SrReader(), path, made)
 
     assert [row.value for row in annotation.findings] == ["", "-612.5", "Moderate", "0.8"]
-    assert annotation.notes == ("1 item(s): measurement without a value, kept with an empty one",)
+    assert [(issue.code, issue.message) for issue in annotation.issues] == [
+        (BrokenItemError.code, "measurement without a value, kept with an empty one")
+    ]
 
 
 def test_items_without_names_or_codes_do_not_stop_the_reading(tmp_path):
@@ -154,9 +156,13 @@ def test_items_without_names_or_codes_do_not_stop_the_reading(tmp_path):
         del groups[1].ContentSequence[0].ValueType
 
     edited(path, damage)
-    rows = read_with(SrReader(), path, made).findings
+    annotation = read_with(SrReader(), path, made)
+    rows = annotation.findings
 
-    assert [row.value for row in rows] == ["12.3456", "-612.5", "0.8"]
+    assert [row.value for row in rows] == ["12.3456", "-612.5", "", "0.8"]
+    assert {issue.code for issue in annotation.issues} == {
+        UncodedItemError.code, BrokenItemError.code, UnsupportedAnnotationError.code,
+    }  # fmt: skip
     assert rows[0].concept == CodedConcept("", "", "")
     assert rows[0].finding is None
 
@@ -175,7 +181,10 @@ def test_private_units_and_concepts_are_kept_and_listed(tmp_path):
 
     assert annotation.findings[0].concept == CodedConcept("N/A", "RACOON", "GGO volume")
     assert annotation.findings[0].unit == "cm3"
-    assert annotation.notes == ("1 item(s): unit under scheme RACOON instead of UCUM, kept as written",)
+    assert [(issue.code, issue.message) for issue in annotation.issues] == [
+        (UncodedItemError.code, "1 item(s) with code N/A of scheme RACOON, kept as written"),
+        (UncodedItemError.code, "1 item(s) with unit cm3 of scheme RACOON instead of UCUM, kept as written"),
+    ]
 
 
 def test_written_evaluations_are_rows_and_unknown_content_is_noted(tmp_path):
@@ -192,11 +201,14 @@ def test_written_evaluations_are_rows_and_unknown_content_is_noted(tmp_path):
     annotation = read_with(SrReader(), path, made)
 
     assert ("Comment", "unchanged") in [(row.concept.meaning, row.value) for row in annotation.findings]
-    assert annotation.notes == ("1 item(s): WAVEFORM (99X 1) left out",)
+    assert [(issue.item, issue.message) for issue in annotation.issues] == [
+        (issue.item, "WAVEFORM (99X 1) was left out") for issue in annotation.issues
+    ]
+    assert annotation.issues[0].code == UnsupportedAnnotationError.code
 
 
-def test_a_report_without_measurements_is_refused(tmp_path):
-    """Plain text is not guessed at: the error says what is read."""
+def test_a_report_that_says_nothing_is_refused(tmp_path):
+    """Groups without a measurement, an evaluation or a region leave nothing to give."""
     made, path, _ = a_report(tmp_path)
 
     def strip(groups):

@@ -26,6 +26,7 @@ WRONG = {
     "label-schema": (("labels", 0, "value"), 0),
     "label-file": (("masks", 0, "labels", 0, "value"), 0),
     "labels": (("labels", 0, "annotated"), "yes"),
+    "measurement": (("group_kind",), "flat"),
     "model-card": (("kind",), "magic"),
     "outcome": (("status",), "lost"),
     "pacs-profile": (("methods", 0), "fax"),
