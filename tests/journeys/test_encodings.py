@@ -5,6 +5,7 @@ import pydicom
 import pytest
 from pydicom import uid
 
+from racoon_data.files.case_sidecar import load_sidecar
 from racoon_data.files.manifest import load_manifest
 from racoon_data.files.nifti import read_nifti
 from racoon_data.refs import SeriesRef
@@ -66,3 +67,27 @@ def test_an_encoded_patient_is_a_case(folder, maker):
     labels, geometry = read_nifti(root / cases[found].label)
     assert geometry.same_grid(made.geometry, tol_mm=1e-3)
     assert np.array_equal(labels != 0, LESION)
+
+
+def _a_pet_patient(archive, name):
+    """One PET in Bq/ml with the segmentation of one lesion."""
+    made = a_series(archive / name / "pet", **SIZE, patient_id=name, seed=name, modality="PT", slope=0.37)
+    a_seg(archive / name / "seg", made, {"Lesion": LESION})
+    return made
+
+
+def test_a_pet_becomes_suv(folder):
+    """A recipe that asks for SUV gives SUV, from the times and the dose behind the door, and says how."""
+    made = _a_pet_patient(folder / "archive", "PET-1")
+    study = STUDY.replace('modality = "CT"', 'modality = "PT"').replace('"native"', '"native", orientation = "native"')
+
+    walk(folder, expect=0, study=study.replace("recipe = {", 'recipe = { pet_values = "suv",'))
+
+    root = folder / "site" / "datasets" / "lung"
+    (case,) = load_manifest(root).cases
+    array, _ = read_nifti(root / case.images[0])
+    sidecar = load_sidecar(root / case.sidecar)
+    factor = 70_000 / (300e6 * 2 ** (-3600 / 6586.2))
+    assert np.allclose(array, made.truth.array * factor, rtol=1e-5)
+    assert sidecar.channels[0].unit == "SUVbw"
+    assert sidecar.steps[0]["ElapsedTime"] == 3600
