@@ -17,7 +17,7 @@ from racoon_data.convert.suv import suv_of, with_suv
 from racoon_data.dataset.writer import write_case
 from racoon_data.dicom.series import Series, SeriesKey
 from racoon_data.dicom.stacking import stack_stored
-from racoon_data.errors import DanglingReferenceError, GridMismatchError, QualityError, about
+from racoon_data.errors import DanglingReferenceError, GridMismatchError, IncompleteLabelsError, QualityError, about
 from racoon_data.files.manifest import CaseRecord, Split
 from racoon_data.files.sidecar import software
 from racoon_data.geometry import SAME_GRID_MM, Geometry
@@ -111,6 +111,7 @@ def read_case(item: CaseItem, order: Order) -> Case:
 
     Raises:
         GridMismatchError: Masks lie on channels of different grids.
+        IncompleteLabelsError: A segment was left out while reading.
     """
     read = [_channel(name, series, order.recipe) for name, series in item.channels]
     channels = tuple(channel for channel, _ in read)
@@ -118,6 +119,7 @@ def read_case(item: CaseItem, order: Order) -> Case:
     annotations = tuple(_read_once(pairs, grids) for pairs in _by_file(item.links).values())
     # a region that a report measured in is no outline of the whole lesion: its rows count, its mask does not
     outlined = tuple(one for one in annotations if one.masks and one.kind != "sr")
+    _refuse_half_read(outlined)
     mapped = _labels(outlined, order, _label_grid(outlined, channels))
     return Case(
         ref=item.ref,
@@ -131,6 +133,18 @@ def read_case(item: CaseItem, order: Order) -> Case:
         unmapped=mapped.unmapped if mapped else (),
         steps=(*(step for _, steps in read for step in steps), *_notes(annotations)),
     )
+
+
+def _refuse_half_read(annotations: Sequence[Annotation]) -> None:
+    """Refuse a case where a segment was left out while reading: without it a lesion would be background.
+
+    Raises:
+        IncompleteLabelsError: It names the annotation and the item.
+    """
+    for one in annotations:
+        for issue in one.issues:
+            if issue.is_left_out:
+                raise IncompleteLabelsError(f"{one.source}: {issue}", hint="mend or remove the annotation")
 
 
 def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:
