@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from racoon_data.dicom.layout import Layout
+from racoon_data.dicom.layout import Layout, without_unused_bits
 from racoon_data.dicom.meaning import RESCALE, Wanted, plain_meaning
 from racoon_data.dicom.native import plain_layout, sample
 from racoon_data.dicom.pixels import RGB, read_pixels
@@ -90,7 +90,7 @@ def promise_of(header: SliceHeader, flat: Indices, terms: Terms) -> Promise:
 
 def _plain(header: SliceHeader, layout: Layout, flat: Indices) -> Promise:
     """Single values straight from the bytes of the file."""
-    stored = sample(header, layout, flat)
+    stored = without_unused_bits(sample(header, layout, flat), layout)
     meaning = plain_meaning(header.facts) if header.facts is not None else None
     slope, shift = (meaning.slope, meaning.intercept) if meaning else (1.0, 0.0)
     padding = meaning.padding if meaning else None

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pydicom.dataset import Dataset
-
 from racoon_data.deid.profile import Profile
 from racoon_data.deid.pseudonyms import is_public_uid
 from racoon_data.deid.table import object_kinds
-from racoon_data.dicom.headers import text_of, texts_of, whole_of
+from racoon_data.dicom.opened import OpenedFile
 from racoon_data.errors import IdentityRiskError, QuarantineError, TruncatedError
 from racoon_data.refs import is_uid
 
 _NEEDED = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _IMAGES = frozenset(("CT", "MR", "PT", "ENHANCED"))
 _WITH_PIXELS = _IMAGES | {"SEG"}
-_PIXELS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 # PS3.3 C.7.3.1.1.1: modalities of drawn, filmed, photographed or scanned pictures.
 _DRAWN = frozenset(("DOC", "ES", "GM", "HC", "OT", "SC", "SM", "US", "XC"))
 _SCREENS = frozenset(("SCREEN SAVE", "SCREENSAVE", "SCREENSHOT", "SCREEN"))
@@ -22,11 +19,11 @@ _HINT = "ask its sender; racoon deid quarantine list shows what waits"
 _LOOK = "look at it, then: racoon deid quarantine release HASH, or discard HASH"
 
 
-def kind_of(dataset: Dataset, profile: Profile, *, is_released: bool = False) -> str:
+def kind_of(opened: OpenedFile, profile: Profile, *, is_released: bool = False) -> str:
     """Give the kind of an object that may pass.
 
     Args:
-        dataset: The object.
+        opened: The object.
         profile: Options.
         is_released: A person looked at the picture and found no identity in it.
 
@@ -36,49 +33,49 @@ def kind_of(dataset: Dataset, profile: Profile, *, is_released: bool = False) ->
     Raises:
         QuarantineError: It may not; the message says why without any value of the patient.
     """
-    kind = object_kinds().sop_classes.get(text_of(dataset, "SOPClassUID"), "")
+    kind = object_kinds().sop_classes.get(opened.text("SOPClassUID"), "")
     if not kind:
         raise QuarantineError("this kind of object is not supported by de-identification", hint=_HINT)
     for keyword in _NEEDED:
-        values = texts_of(dataset, keyword)
+        values = opened.texts(keyword)
         if not any(values) or len(values) > 1:
             state = "has several values" if any(values) else "is missing"
             raise QuarantineError(f"{keyword} {state}, so no pseudonym can be keyed", hint="mend it at its source")
-    _refuse_odd_uids(dataset, profile)
+    _refuse_odd_uids(opened, profile)
     if kind == "SR" and not profile.clean_structured_content:
         raise QuarantineError("the profile does not clean reports", hint="switch clean_structured_content on")
-    if kind in _IMAGES and not is_released and (sign := _burned_in_sign(dataset, kind, profile)):
+    if kind in _IMAGES and not is_released and (sign := _burned_in_sign(opened, kind, profile)):
         raise IdentityRiskError(f"the image may show identity: {sign}", hint=_LOOK)
     return kind
 
 
-def _refuse_odd_uids(dataset: Dataset, profile: Profile) -> None:
-    for uid in (text_of(dataset, keyword) for keyword in _NEEDED[1:]):
+def _refuse_odd_uids(opened: OpenedFile, profile: Profile) -> None:
+    for uid in (opened.text(keyword) for keyword in _NEEDED[1:]):
         if is_public_uid(uid):
             raise QuarantineError("a UID of this object is taken from the standard's own", hint=_HINT)
         if profile.retain_uids and not is_uid(uid):
             raise QuarantineError("a UID of this object has not the form of a UID", hint=_HINT)
 
 
-def refuse_incomplete(dataset: Dataset, kind: str) -> None:
+def refuse_incomplete(opened: OpenedFile, kind: str) -> None:
     """Refuse an image that has no pixel data.
 
     Raises:
         TruncatedError: The file was cut between two attributes, which no parser notices.
     """
-    if kind in _WITH_PIXELS and not any(tag in dataset for tag in _PIXELS):
+    if kind in _WITH_PIXELS and opened.pixels is None:
         raise TruncatedError("the image has no pixel data", hint="retrieve it again")
 
 
-def _burned_in_sign(dataset: Dataset, kind: str, profile: Profile) -> str:
-    image_type = {value.upper() for value in texts_of(dataset, "ImageType")}
+def _burned_in_sign(opened: OpenedFile, kind: str, profile: Profile) -> str:
+    image_type = {value.upper() for value in opened.texts("ImageType")}
     is_secondary = kind in ("CT", "MR") and "SECONDARY" in image_type and not profile.allow_secondary_images
     signs = {
-        "BurnedInAnnotation is YES": text_of(dataset, "BurnedInAnnotation").upper() == "YES",
-        "it was converted from another medium": bool(text_of(dataset, "ConversionType")),
-        "its modality is one of drawn or filmed pictures": text_of(dataset, "Modality").upper() in _DRAWN,
+        "BurnedInAnnotation is YES": opened.text("BurnedInAnnotation").upper() == "YES",
+        "it was converted from another medium": bool(opened.text("ConversionType")),
+        "its modality is one of drawn or filmed pictures": opened.text("Modality").upper() in _DRAWN,
         "it is a screenshot": bool(image_type & _SCREENS),
         "it is a secondary image": is_secondary,
-        "it is in colour": whole_of(dataset, "SamplesPerPixel") > 1,
+        "it is in colour": opened.unsigned("SamplesPerPixel") > 1,
     }
     return next((sign for sign, is_seen in signs.items() if is_seen), "")

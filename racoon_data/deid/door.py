@@ -8,34 +8,38 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 
-from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from racoon_data import __version__
 from racoon_data.deid.admission import kind_of, refuse_incomplete
 from racoon_data.deid.engine import Engine
-from racoon_data.deid.identity import Identity, identity_of
-from racoon_data.deid.marks import mark, receipt_of
+from racoon_data.deid.identity import Identity, identity_in
+from racoon_data.deid.marks import file_head, marks_of, receipt_of
 from racoon_data.deid.origin import original_of
 from racoon_data.deid.profile import EDITION, Profile
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.quarantine import released_in, set_aside
 from racoon_data.deid.register import Original, Register
-from racoon_data.deid.rules import rulebook
+from racoon_data.deid.rules import Rulebook, rulebook
 from racoon_data.deid.selfcheck import check
-from racoon_data.deid.writing import Encoded, encode
-from racoon_data.dicom.headers import read_dataset, text_of
-from racoon_data.errors import DicomError, ForgottenPatientError, NotDicomError, QuarantineError, UnreadableError
+from racoon_data.deid.writing import Encoded
+from racoon_data.dicom.headers import read_dataset
+from racoon_data.dicom.opened import OpenedFile, bytes_of, open_bytes, sha256_of_bytes
+from racoon_data.errors import DicomError, ForgottenPatientError, NotDicomError, QuarantineError
 from racoon_data.events import OnEvent, ignore
-from racoon_data.files.atomic import sha256_of, whole_file
+from racoon_data.files.atomic import sha256_of, whole_file, write_all
 from racoon_data.refs import FileRef, InstanceRef
 from racoon_data.runner.run import Result, run_items
-from racoon_data.site.audit import AuditLog, entries
+from racoon_data.site.audit import AuditLog, Event, entries
 from racoon_data.site.lock import turns_in
 
 STEP = "deidentify"
+_BATCH = 64
+_PIXELS = 0x7FE00000
 _PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError, struct.error)
 
 
@@ -52,6 +56,7 @@ class Door:
         vault: Folder of the re-identification table; ``None`` keeps none, and there is no way back.
         released: Hashes of originals a person looked at and released from the quarantine.
         forgotten: Pseudonyms of patients whose objects are not taken in.
+        is_logged: Hash what is written, for the audit log.
     """
 
     out: Path
@@ -62,6 +67,7 @@ class Door:
     vault: Path | None = None
     released: frozenset[str] = frozenset()
     forgotten: frozenset[str] = frozenset()
+    is_logged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class DeidentifiedInstance:
         original: The reference it came with; identified data, never to be written beside the dataset.
         patient: The patient's pseudonym.
         input_sha256: Hash of the original file.
-        output_sha256: Hash of the de-identified file; empty where an earlier run had written it.
+        output_sha256: Hash of the de-identified file; empty where no log asks for it or an earlier run had written it.
         is_resumed: True where an earlier run had written it from the same input.
         origin: What the re-identification table is to know of it, where there is one.
     """
@@ -119,8 +125,14 @@ def deidentify_files(
         door = _informed(door, register)
         results = _through(paths, partial(pass_one, replace(door, audit=None)), workers, on_event)
         logged = _logged(door.audit)
-        settled = (_settle(result, path, door, logged) for result, path in zip(results, paths, strict=True))
-        return tuple(_noted(result, register) for result in settled)
+        ends: list[Result[DeidentifiedInstance]] = []
+        for batch in _batches(zip(results, paths, strict=True)):
+            _note(batch, register)
+            settled = [_settle(result, path, door, logged) for result, path in batch]
+            if door.audit is not None:
+                door.audit.append_all([event for _, event in settled if event is not None])
+            ends += [result for result, _ in settled]
+        return tuple(ends)
 
 
 def rehearse_files(
@@ -137,7 +149,8 @@ def rehearse_files(
 def _informed(door: Door, register: Register | None) -> Door:
     """Tell the door what persons decided: whom to forget, and what was released from the quarantine."""
     forgotten = register.forgotten() if register is not None else frozenset[str]()
-    return replace(door, forgotten=forgotten, released=released_in(door.quarantine))
+    released, is_logged = released_in(door.quarantine), door.audit is not None
+    return replace(door, forgotten=forgotten, released=released, is_logged=is_logged)
 
 
 def _through(
@@ -147,10 +160,19 @@ def _through(
     return run_items(STEP, items, work, workers=workers, on_event=on_event)
 
 
-def _noted(result: Result[DeidentifiedInstance], register: Register | None) -> Result[DeidentifiedInstance]:
-    if register is not None and result.value is not None and result.value.origin is not None:
-        register.note([result.value.origin])
-    return result
+_Pair = tuple[Result[DeidentifiedInstance], Path]
+
+
+def _batches(pairs: Iterator[_Pair]) -> Iterator[list[_Pair]]:
+    while batch := list(islice(pairs, _BATCH)):
+        yield batch
+
+
+def _note(batch: list[_Pair], register: Register | None) -> None:
+    """Let the vault know what passed, before the log does."""
+    if register is not None:
+        values = (result.value for result, _ in batch)
+        register.note([value.origin for value in values if value is not None and value.origin is not None])
 
 
 def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> DeidentifiedInstance:
@@ -167,24 +189,21 @@ def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> Deidentif
         QuarantineError: It may not pass.
         StorageError: The disk is full.
     """
-    digest = _digest(path)
-    if not digest:
-        raise UnreadableError("the file cannot be opened", hint="check that it exists and that you may read it")
+    data = bytes_of(path)
     with _discreet():
-        return _passed(door, path, digest, is_rehearsal=is_rehearsal)
+        return _passed(door, open_bytes(data), sha256_of_bytes(data), is_rehearsal=is_rehearsal)
 
 
-def _passed(door: Door, path: Path, digest: str, *, is_rehearsal: bool) -> DeidentifiedInstance:
-    dataset = read_dataset(path, pixels=True)
-    planned, receipt = _planned(dataset, door, digest=digest), _receipt(door, digest)
+def _passed(door: Door, opened: OpenedFile, digest: str, *, is_rehearsal: bool) -> DeidentifiedInstance:
+    planned, receipt = _planned(opened, door, digest=digest), _receipt(door, digest)
     try:
         if planned.patient in door.forgotten:
             raise ForgottenPatientError("the patient withdrew consent", hint="nothing of the object was kept")
-        kind = kind_of(dataset, door.profile, is_released=digest in door.released)
-        refuse_incomplete(dataset, kind)
+        kind = kind_of(opened, door.profile, is_released=digest in door.released)
+        refuse_incomplete(opened, kind)
         if _is_done(planned.path, receipt):
             return replace(planned, is_resumed=True)
-        encoded = clean_dataset(dataset, door, kind=kind, patient=planned.patient, receipt=receipt)
+        encoded = clean(opened, door, kind=kind, receipt=receipt)
     except (QuarantineError, ForgottenPatientError, *_PARSER_ERRORS):
         if not is_rehearsal:
             _withdraw(planned.path, receipt)
@@ -194,7 +213,7 @@ def _passed(door: Door, path: Path, digest: str, *, is_rehearsal: bool) -> Deide
     with turns_in(planned.path.parent):
         if _is_done(planned.path, receipt):  # meanwhile, by another worker that was given a copy
             return replace(planned, is_resumed=True)
-        return replace(planned, output_sha256=_publish(encoded, planned.path))
+        return replace(planned, output_sha256=_publish(encoded, planned.path, is_hashed=door.is_logged))
 
 
 @contextmanager
@@ -211,44 +230,76 @@ def _discreet() -> Iterator[None]:
         ) from None
 
 
-def clean_dataset(dataset: Dataset, door: Door, *, kind: str, patient: str, receipt: str) -> Encoded:
-    """De-identify one data set in memory and check the result.
+def clean(opened: OpenedFile, door: Door, *, kind: str, receipt: str) -> Encoded:
+    """De-identify one object in memory and check the result.
 
     Args:
-        dataset: Read with its pixels; changed in place.
+        opened: The object; its pixel data is neither decoded nor copied.
         door: Profile and pseudonyms.
         kind: Kind of object, as ``kind_of`` found it.
-        patient: The patient's pseudonym.
         receipt: Mark of this input.
 
     Raises:
         QuarantineError: The self-check found something.
     """
-    identity = _identity(dataset, door.profile)
-    offset = door.pseudonymizer.day_offset(text_of(dataset, "PatientID"))
-    rules = rulebook(door.profile, kind)
-    Engine(rules, door.pseudonymizer, identity, patient, offset).clean(dataset)
-    mark(dataset, door.profile, receipt)
-    encoded = encode(dataset)
+    names, tree, rules = door.pseudonymizer, opened.tree, rulebook(door.profile, kind)
+    identity, patient_id = _identity(opened, door.profile), opened.text("PatientID")
+    pseudonym, offset = names.patient(patient_id), names.day_offset(patient_id)
+    spelling = (identity.encodings, tree.root.is_implicit, tree.order)
+    patient = _Patient(pseudonym, offset, identity.phrases, *spelling)
+    engine = Engine(rules, names, identity, patient.pseudonym, patient.day_offset, _remembered(rules, names, patient))
+    marks = marks_of(door.profile, receipt, is_implicit=tree.root.is_implicit, order=tree.order)
+    tail = [node for tag, node in sorted(tree.root.nodes.items()) if tag >= _PIXELS]
+    encoded = Encoded(
+        meta=file_head(
+            opened.text("SOPClassUID"), _mapped(door)(opened.text("SOPInstanceUID")), opened.transfer_syntax_uid
+        ),
+        header=engine.clean(tree, marks, before=_PIXELS),
+        source=tree.data,
+        tail=tuple((node.start, node.end) for node in tail if engine.keeps(node)),
+        syntax=UID(opened.transfer_syntax_uid),
+        is_implicit=tree.root.is_implicit,
+        order=tree.order,
+    )
     check(encoded, identity, door.profile)
     return encoded
 
 
-def _identity(dataset: Dataset, profile: Profile) -> Identity:
-    identity = identity_of(dataset)
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    """What decides, beside the rules, what becomes of a value."""
+
+    pseudonym: str
+    day_offset: int
+    phrases: frozenset[str]
+    encodings: tuple[str, ...]
+    is_implicit: bool
+    order: str
+
+
+@lru_cache(maxsize=16)
+def _remembered(rules: Rulebook, names: Pseudonymizer, patient: _Patient) -> dict[bytes, bytes]:
+    return {}
+
+
+def _mapped(door: Door) -> Callable[[str], str]:
+    return str if door.profile.retain_uids else door.pseudonymizer.uid
+
+
+def _identity(opened: OpenedFile, profile: Profile) -> Identity:
+    identity = identity_in(opened)
     return replace(identity, uids=frozenset()) if profile.retain_uids else identity
 
 
-def _planned(dataset: Dataset, door: Door, *, digest: str) -> DeidentifiedInstance:
+def _planned(opened: OpenedFile, door: Door, *, digest: str) -> DeidentifiedInstance:
     original = InstanceRef(
-        text_of(dataset, "StudyInstanceUID"), text_of(dataset, "SeriesInstanceUID"), text_of(dataset, "SOPInstanceUID")
+        opened.text("StudyInstanceUID"), opened.text("SeriesInstanceUID"), opened.text("SOPInstanceUID")
     )
-    names = door.pseudonymizer
-    uid = str if door.profile.retain_uids else names.uid
+    names, uid = door.pseudonymizer, _mapped(door)
     ref = InstanceRef(uid(original.study_uid), uid(original.series_uid), uid(original.sop_uid))
-    patient = names.patient(text_of(dataset, "PatientID"))
+    patient = names.patient(opened.text("PatientID"))
     place = door.out / patient / ref.study_uid / ref.series_uid / f"{ref.sop_uid}.dcm"
-    origin = original_of(dataset, names) if door.vault is not None else None
+    origin = original_of(opened, names) if door.vault is not None else None
     return DeidentifiedInstance(place, ref, original, patient, digest, origin=origin)
 
 
@@ -285,36 +336,40 @@ def _is_done(path: Path, receipt: str) -> bool:
     return found == receipt
 
 
-def _publish(encoded: Encoded, path: Path) -> str:
+def _publish(encoded: Encoded, path: Path, *, is_hashed: bool) -> str:
     digest = hashlib.sha256()
-    with whole_file(path) as partial, partial.open("wb") as stream:
+    with whole_file(path) as partial, partial.open("wb", buffering=0) as stream:
         for part in encoded.parts():
-            digest.update(part)
-            stream.write(part)
-    return digest.hexdigest()
+            if is_hashed:
+                digest.update(part)
+            write_all(stream, part)
+    return digest.hexdigest() if is_hashed else ""
 
 
 def _settle(
     result: Result[DeidentifiedInstance], path: Path, door: Door, logged: frozenset[str]
-) -> Result[DeidentifiedInstance]:
+) -> tuple[Result[DeidentifiedInstance], Event | None]:
+    """Give an object its name for the outside, put it aside where it may not pass, and say what to log."""
     value = result.value
     if value is not None:
         if door.quarantine is not None and value.input_sha256 in door.released:
             (door.quarantine / f"{value.input_sha256}.dcm").unlink(missing_ok=True)  # it waits no longer
-        is_new = not value.is_resumed or value.input_sha256 not in logged
-        if door.audit is not None and is_new:
-            output = value.output_sha256 or sha256_of(value.path)
-            door.audit.append(STEP, input=value.input_sha256, output=output, **_how(door))
-        return _named(result, value.input_sha256)
+        return _named(result, value.input_sha256), _passing(value, door, logged)
     digest = _digest(path)
     named = _named(result, digest)
     is_dicom = named.outcome.code != NotDicomError.code
     may_keep = is_dicom and named.outcome.code != ForgottenPatientError.code
     if door.quarantine is not None and may_keep and digest:
         set_aside(path, door.quarantine, sha256=digest, outcome=named.outcome)
-    if door.audit is not None:
-        door.audit.append("quarantine" if may_keep else "refuse", input=digest, code=named.outcome.code, **_how(door))
-    return named
+    verb = "quarantine" if may_keep else "refuse"
+    return named, (verb, {"input": digest, "code": named.outcome.code, **_how(door)})
+
+
+def _passing(value: DeidentifiedInstance, door: Door, logged: frozenset[str]) -> Event | None:
+    if not door.is_logged or (value.is_resumed and value.input_sha256 in logged):
+        return None
+    output = value.output_sha256 or sha256_of(value.path)
+    return STEP, {"input": value.input_sha256, "output": output, **_how(door)}
 
 
 def _logged(log: AuditLog | None) -> frozenset[str]:

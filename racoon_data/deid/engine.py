@@ -1,24 +1,20 @@
-"""The engine: one walk over every attribute at every depth, each given its action."""
+"""The engine: one walk over every attribute at every depth, each given its action; what stays keeps its bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
-
-from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
-from pydicom.tag import BaseTag
 
 from racoon_data.deid.actions import Action, Decision
-from racoon_data.deid.content import is_to_go, item_decision
-from racoon_data.deid.identity import Identity, text_values
+from racoon_data.deid.content import Content, content_of, is_to_go, item_decision
+from racoon_data.deid.identity import Identity
 from racoon_data.deid.pseudonyms import Pseudonymizer
-from racoon_data.deid.rules import Rulebook, vr_of
+from racoon_data.deid.rules import Rulebook
 from racoon_data.deid.table import vocabulary
 from racoon_data.deid.values import capped_age, cleaned, dummy, scrubbed, shifted
+from racoon_data.dicom.encoding import encoded_element, encoded_items, encoded_texts
+from racoon_data.dicom.tree import Level, Node, Tree
+from racoon_data.dicom.walk import Buffer
 
 _PATIENT_ID = 0x00100020
 _STRING_VRS = frozenset(
@@ -27,12 +23,75 @@ _STRING_VRS = frozenset(
 _DUMMY_VRS = _STRING_VRS | {"SQ"}
 _KEEPING = frozenset((Action.KEEP, Action.CLEAN, Action.SCRUB, Action.CHECK_CODE, Action.WALK))
 _WORDS = frozenset((Action.CLEAN, Action.SCRUB))
+_LONGEST_REMEMBERED = 4096
+_MOST_REMEMBERED = 2048
 _REPLACED = Decision(Action.DUMMY, "part of a replaced sequence")
+
+Marks = dict[int, bytes]
+
+
+@dataclass(slots=True)
+class _Place:
+    """The data set that is being rewritten.
+
+    Attributes:
+        level: Its elements.
+        encodings: Character encodings that hold in it.
+        is_dummy: It stands for a replaced one: even what would stay becomes a dummy.
+        content: What it says as a content item of a report.
+    """
+
+    level: Level
+    encodings: tuple[str, ...]
+    is_dummy: bool
+    content: Content | None
+
+
+@dataclass(slots=True)
+class Parts:
+    """Bytes to be, mostly ranges of the bytes there were.
+
+    Attributes:
+        data: The original.
+        done: Finished pieces.
+        start: Begin of the range that is being collected.
+        end: Its end.
+        is_changed: Something was left out or replaced.
+    """
+
+    data: Buffer
+    done: list[bytes] = field(default_factory=list)
+    start: int = 0
+    end: int = 0
+    is_changed: bool = False
+
+    def keep(self, node: Node) -> None:
+        """Take an element as it stands."""
+        if node.start != self.end:
+            self.flush()
+            self.start = node.start
+        self.end = node.end
+
+    def put(self, piece: bytes) -> None:
+        """Take new bytes."""
+        self.flush()
+        self.done.append(piece)
+        self.is_changed = True
+
+    def drop(self) -> None:
+        """Leave an element out."""
+        self.is_changed = True
+
+    def flush(self) -> None:
+        """Finish the range that is being collected."""
+        if self.end > self.start:
+            self.done.append(self.data[self.start : self.end])
+        self.start = self.end = 0
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Cleans one object in place.
+    """Cleans one object.
 
     Attributes:
         rules: What happens to which tag.
@@ -40,6 +99,7 @@ class Engine:
         identity: The patient's own identifiers.
         patient: The patient's pseudonym.
         day_offset: Whole days added to every date.
+        remembered: Elements of this patient, as stored, to what became of them; equal in object after object.
     """
 
     rules: Rulebook
@@ -47,57 +107,113 @@ class Engine:
     identity: Identity
     patient: str
     day_offset: int
+    remembered: dict[bytes, bytes] = field(default_factory=dict, repr=False, compare=False)
 
-    def clean(self, dataset: Dataset) -> None:
-        """Give every attribute of a data set and of its items its action; pixel data is not touched."""
-        self._walk(dataset, is_dummy=False)
+    def clean(self, tree: Tree, marks: Marks, *, before: int) -> bytes:
+        """Give every attribute of a data set and of its items its action.
 
-    def _walk(self, dataset: Dataset, *, is_dummy: bool) -> None:
-        for tag in list(dataset.keys()):
-            element = dataset.get_item(tag)
-            vr = element.VR if element is not None else None
-            decision = item_decision(dataset, int(tag)) or self.rules.decide(int(tag), vr)
-            if is_dummy and decision.action in _KEEPING and (vr or vr_of(int(tag))) in _DUMMY_VRS:
-                decision = _REPLACED
-            if decision.action is not Action.KEEP:
-                self._apply(dataset, tag, decision)
+        Args:
+            tree: The object; its pixel data is not touched.
+            marks: Encoded elements to stand in the result, by tag, in place of its own.
+            before: First tag that is left to the caller, such as the pixel data's.
 
-    def _apply(self, dataset: Dataset, tag: BaseTag, decision: Decision) -> None:
-        if decision.action is Action.REMOVE:
-            del dataset[tag]
+        Returns:
+            The encoded elements before that tag.
+        """
+        root = _Place(tree.root, tree.encodings_of(tree.root), False, content_of(tree, tree.root))
+        parts, waiting = Parts(tree.data), sorted(marks)
+        for tag in sorted(tag for tag in root.level.nodes if tag < before):
+            while waiting and waiting[0] <= tag:
+                parts.put(marks[waiting.pop(0)])
+            if tag not in marks:
+                self._known(tree, root, root.level.nodes[tag], parts)
+        for tag in waiting:
+            parts.put(marks[tag])
+        parts.flush()
+        return b"".join(parts.done)
+
+    def _known(self, tree: Tree, root: _Place, node: Node, parts: Parts) -> None:
+        """Treat a top-level element as it was treated in the patient's last object, where its bytes are the same."""
+        if root.content is None and self.rules.decide(node.tag, node.vr).action is Action.KEEP:
+            parts.keep(node)
             return
-        element = _converted(dataset, tag)
-        if element.VR == "SQ":
-            self._sequence(dataset, element, decision.action)
+        if root.content is not None or node.end - node.start > _LONGEST_REMEMBERED:
+            self._element(tree, root, node, parts)
             return
-        old = text_values(element.value) if element.VR in _STRING_VRS else ()
-        if decision.action is Action.EMPTY:
-            _put(dataset, element, None)
-        elif decision.action is Action.DUMMY:
-            if element.value is not None and element.value not in ("", b""):
-                _put(dataset, element, self._dummy(element.VR, old))
+        stored = tree.data[node.start : node.end]
+        if (known := self.remembered.get(stored)) is None:
+            alone = Parts(tree.data)
+            self._element(tree, root, node, alone)
+            alone.flush()
+            known = b"".join(alone.done)
+            if len(self.remembered) < _MOST_REMEMBERED and not self.identity.has_uid_in(stored):
+                self.remembered[stored] = known
+        elif self.identity.has_uid_in(stored):  # it was harmless in another object, and names this one
+            self._element(tree, root, node, parts)
+            return
+        parts.put(known)
+
+    def keeps(self, node: Node) -> bool:
+        """Tell whether an element of the pixel data's group or behind it stays as it is."""
+        return self.rules.decide(node.tag, node.vr).action is Action.KEEP
+
+    def _element(self, tree: Tree, place: _Place, node: Node, parts: Parts) -> None:
+        decision = item_decision(node.tag, place.content) or self.rules.decide(node.tag, node.vr)
+        if place.is_dummy and decision.action in _KEEPING and node.vr in _DUMMY_VRS:
+            decision = _REPLACED
+        self._apply(tree, place, node, decision, parts)
+
+    def _apply(self, tree: Tree, place: _Place, node: Node, decision: Decision, parts: Parts) -> None:
+        action = decision.action
+        if action is Action.KEEP:
+            parts.keep(node)
+        elif action is Action.REMOVE:
+            parts.drop()
+        elif node.vr == "SQ":
+            self._sequence(tree, place, node, action, parts)
+        elif action is Action.EMPTY:
+            self._put(tree, place, node, b"", parts)
+        elif action is Action.DUMMY:
+            self._dummy(tree, place, node, parts)
         else:
-            self._renew(dataset, element, old, decision)
+            self._renew(tree, place, node, decision, parts)
 
-    def _renew(self, dataset: Dataset, element: DataElement, old: tuple[str, ...], decision: Decision) -> None:
-        present = [text for text in old if text.strip("\0 ")]
-        if not present and element.VR in _STRING_VRS:
+    def _put(self, tree: Tree, place: _Place, node: Node, value: bytes, parts: Parts) -> None:
+        implicit = place.level.is_implicit
+        parts.put(encoded_element(node.tag, node.vr, value, is_implicit=implicit, order=tree.order))
+
+    def _dummy(self, tree: Tree, place: _Place, node: Node, parts: Parts) -> None:
+        if node.end == node.value:
+            parts.keep(node)
             return
-        new = [self._new(text, element, decision.action) for text in present]
+        if node.vr == "UI":
+            value = self.names.uid(tree.texts(node)[0]).encode("ascii")
+        else:
+            value = dummy(node.vr, node.end - node.value)
+        self._put(tree, place, node, value, parts)
+
+    def _renew(self, tree: Tree, place: _Place, node: Node, decision: Decision, parts: Parts) -> None:
+        old = tree.texts(node, place.encodings) if node.vr in _STRING_VRS else ()
+        present = [text for text in old if text]
+        if not present and node.vr in _STRING_VRS:
+            parts.keep(node)
+            return
+        new = [self._new(text, node, decision.action) for text in present]
         kept = [text for text in new if text]
-        if kept and (len(kept) == len(new) or decision.action in _WORDS):
-            if tuple(kept) != old:
-                _put(dataset, element, kept if len(kept) > 1 else kept[0])
+        if not kept or (len(kept) < len(new) and decision.action not in _WORDS):
+            self._apply(tree, place, node, Decision(decision.otherwise, decision.reason), parts)
+        elif tuple(kept) == old:
+            parts.keep(node)
         else:
-            self._apply(dataset, element.tag, Decision(decision.otherwise, decision.reason))
+            self._put(tree, place, node, encoded_texts(kept, place.encodings), parts)
 
-    def _new(self, text: str, element: DataElement, action: Action) -> str | None:
+    def _new(self, text: str, node: Node, action: Action) -> str | None:
         if action is Action.MAP_UID:
             return text if self.rules.profile.retain_uids else self.names.uid(text)
         if action is Action.SHIFT:
-            return shifted(text, element.VR, self.day_offset)
+            return shifted(text, node.vr, self.day_offset)
         if action is Action.PATIENT:
-            return self.names.patient(text) if element.tag == _PATIENT_ID else self.patient
+            return self.names.patient(text) if node.tag == _PATIENT_ID else self.patient
         if action is Action.READER:
             return self.names.reader(text)
         if action is Action.CAP_AGE:
@@ -113,31 +229,29 @@ class Engine:
 
     @cached_property
     def _words(self) -> frozenset[str]:
-        return vocabulary() | {word.casefold() for word in self.rules.profile.extra_words}
+        return vocabulary() | self.rules.profile.own_words
 
-    def _sequence(self, dataset: Dataset, element: DataElement, action: Action) -> None:
-        items: Iterable[Dataset] = element.value or []
+    def _sequence(self, tree: Tree, place: _Place, node: Node, action: Action, parts: Parts) -> None:
+        items = node.items or []
+        contents = [content_of(tree, item) for item in items]
         if action is Action.WALK:
-            kept = [item for item in items if not is_to_go(item)]
+            kept = [pair for pair in zip(items, contents, strict=True) if not is_to_go(pair[1])]
         else:
-            kept = list(items)[:1] if action is Action.DUMMY else []
-        for item in kept:
-            self._walk(item, is_dummy=action is Action.DUMMY)
-        if len(kept) != len(element.value or []):
-            dataset[element.tag] = DataElement(element.tag, "SQ", Sequence(kept))
+            kept = list(zip(items, contents, strict=True))[:1] if action is Action.DUMMY else []
+        is_dummy = action is Action.DUMMY
+        cleaned_items = [
+            self._item(tree, _Place(item, tree.encodings_of(item, place.encodings), is_dummy, content))
+            for item, content in kept
+        ]
+        if len(kept) == len(items) and not any(one.is_changed for one in cleaned_items):
+            parts.keep(node)
+        else:
+            encoded = encoded_items([b"".join(one.done) for one in cleaned_items], order=tree.order)
+            self._put(tree, place, node, encoded, parts)
 
-    def _dummy(self, vr: str, old: tuple[str, ...]) -> str | bytes:
-        return self.names.uid(old[0]) if vr == "UI" and old else dummy(vr)
-
-
-def _converted(dataset: Dataset, tag: BaseTag) -> DataElement:
-    raw = dataset.get_item(tag)
-    if isinstance(raw, RawDataElement) and raw.VR == "UN" and vr_of(int(tag)) == "SQ":
-        # PS3.5 6.2.2: a sequence that travelled as UN is encoded as implicit VR little endian.
-        dataset[tag] = raw._replace(VR="SQ", is_implicit_VR=True, is_little_endian=True)
-    element: DataElement = dataset[tag]
-    return element
-
-
-def _put(dataset: Dataset, element: DataElement, value: Any) -> None:
-    dataset[element.tag] = DataElement(element.tag, element.VR, value)
+    def _item(self, tree: Tree, place: _Place) -> Parts:
+        parts, nodes = Parts(tree.data), place.level.nodes
+        for tag in sorted(nodes):
+            self._element(tree, place, nodes[tag], parts)
+        parts.flush()
+        return parts

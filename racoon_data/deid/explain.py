@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.datadict import keyword_for_tag
-from pydicom.dataset import Dataset
 
 from racoon_data.deid.actions import Action, Decision
 from racoon_data.deid.admission import kind_of
-from racoon_data.deid.content import is_to_go, item_decision
+from racoon_data.deid.content import content_of, is_to_go, item_decision
 from racoon_data.deid.profile import Profile
 from racoon_data.deid.rules import Rulebook, rulebook
-from racoon_data.dicom.headers import read_dataset
+from racoon_data.dicom.opened import bytes_of, open_bytes
+from racoon_data.dicom.tree import Level, Tree
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,25 +41,25 @@ def explain(path: Path, profile: Profile) -> tuple[Explained, ...]:
         QuarantineError: The object as a whole would wait in quarantine; the message says why.
         DicomError: It cannot be read.
     """
-    dataset = read_dataset(path)
-    rules = rulebook(profile, kind_of(dataset, profile))
-    return tuple(dict.fromkeys(_told(dataset, rules, "")))
+    opened = open_bytes(bytes_of(path))
+    rules = rulebook(profile, kind_of(opened, profile))
+    return tuple(dict.fromkeys(_told(opened.tree, opened.tree.root, rules, "")))
 
 
-def _told(dataset: Dataset, rules: Rulebook, parents: str) -> Iterator[Explained]:
-    for tag in sorted(dataset.keys()):
-        element = dataset.get_item(tag)
-        decision = item_decision(dataset, int(tag)) or rules.decide(int(tag), element.VR if element else None)
-        where = f"{parents}({tag.group:04X},{tag.element:04X}) {keyword_for_tag(tag)}".rstrip()
+def _told(tree: Tree, level: Level, rules: Rulebook, parents: str) -> Iterator[Explained]:
+    content = content_of(tree, level)
+    for tag, node in sorted(level.nodes.items()):
+        decision = item_decision(tag, content) or rules.decide(tag, node.vr)
+        where = f"{parents}({tag >> 16:04X},{tag & 0xFFFF:04X}) {keyword_for_tag(tag)}".rstrip()
         yield Explained(where, str(decision.action), decision.reason)
         if decision.action is Action.WALK:
-            yield from _items(dataset, tag, rules, f"{where} > ")
+            for item in node.items or ():
+                yield from _item(tree, item, rules, f"{where} > ")
 
 
-def _items(dataset: Dataset, tag: int, rules: Rulebook, parents: str) -> Iterator[Explained]:
-    gone = Decision(Action.REMOVE, "the item holds the subject's identity or a form nobody knows")
-    for item in dataset[tag].value or []:
-        if is_to_go(item):
-            yield Explained(f"{parents}item", str(gone.action), gone.reason)
-        else:
-            yield from _told(item, rules, parents)
+def _item(tree: Tree, item: Level, rules: Rulebook, parents: str) -> Iterator[Explained]:
+    if is_to_go(content_of(tree, item)):
+        gone = Decision(Action.REMOVE, "the item holds the subject's identity or a form nobody knows")
+        yield Explained(f"{parents}item", str(gone.action), gone.reason)
+    else:
+        yield from _told(tree, item, rules, parents)

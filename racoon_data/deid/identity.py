@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from io import BytesIO
 from typing import Any
 
 from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
 
 from racoon_data.deid.pseudonyms import is_public_uid
 from racoon_data.deid.table import vocabulary
 from racoon_data.dicom.headers import texts_of
+from racoon_data.dicom.opened import OpenedFile
 
 _NAMES = ("PatientName", "OtherPatientNames", "PatientBirthName", "PatientMotherBirthName", "ResponsiblePerson")
 _NUMBERS = (
@@ -27,6 +30,7 @@ _NUMBERS = (
     "RequestedProcedureID",
 )
 _UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+_IDENTIFYING = (*_NAMES, *_NUMBERS, "PatientBirthDate", "OtherPatientIDsSequence", "SpecificCharacterSet")
 _PLACEHOLDERS = frozenset(
     ("", "anonymous", "anonymized", "anonymised", "anon", "unknown", "none", "n/a", "na", "null", "test", "patient")
 )
@@ -51,12 +55,12 @@ class Identity:
     @property
     def strong(self) -> frozenset[str]:
         """Phrases distinct enough to be searched in raw bytes; known words of radiology are not."""
-        return frozenset(phrase for phrase in self.phrases if _is_strong(phrase))
+        return _strong(self.phrases)
 
     @property
     def weak(self) -> frozenset[str]:
         """Phrases too short or too common for raw bytes: they count as whole decoded values only."""
-        return self.phrases - self.strong
+        return _weak(self.phrases)
 
     def taken_out(self, text: str) -> str:
         """Give a text without UIDs of the original and without phrases of four characters or more."""
@@ -64,19 +68,21 @@ class Identity:
             text = text.replace(uid, "")
         return _in_text(self.phrases).sub("", text)
 
+    def has_uid_in(self, data: bytes) -> bool:
+        """Tell whether raw bytes hold a UID of the original."""
+        return any(uid.encode("ascii", "replace") in data for uid in self.uids)
+
     def is_in_header(self, data: bytes) -> bool:
         """Tell whether raw bytes hold a strong phrase, in any encoding and letter case, or a UID of the original."""
-        has_uid = any(uid.encode("ascii", "replace") in data for uid in self.uids)
-        return has_uid or _in_bytes(self.strong, self.encodings).search(data) is not None
+        return self.has_uid_in(data) or _is_spelled_in(data, self.strong, self.encodings)
 
     def is_in_pixels(self, data: bytes) -> bool:
         """Tell whether compressed pixel data holds a long phrase; four letters in a row occur there by chance."""
-        long = frozenset(phrase for phrase in self.strong if len(phrase) >= _STRONG_DIGITS)
-        return _in_bytes(long, self.encodings).search(data) is not None
+        return _is_spelled_in(data, _long(self.phrases), self.encodings)
 
     def may_be_weakly_in(self, data: bytes) -> bool:
         """Tell whether it is worth decoding values to look for weak phrases."""
-        return _in_bytes(self.weak, self.encodings).search(data) is not None
+        return _is_spelled_in(data, self.weak, self.encodings)
 
 
 def identity_of(dataset: Dataset) -> Identity:
@@ -93,6 +99,19 @@ def identity_of(dataset: Dataset) -> Identity:
     uids = {uid for keyword in _UIDS for uid in texts_of(dataset, keyword)}
     own = frozenset(uid for uid in uids if uid and not is_public_uid(uid))
     return Identity(frozenset(phrases - _PLACEHOLDERS), own, _encodings(dataset))
+
+
+def identity_in(opened: OpenedFile) -> Identity:
+    """Collect the patient's own identifiers from an open file; see ``identity_of``."""
+    tree = opened.tree
+    person = _person(opened.stored(_IDENTIFYING), tree.root.is_implicit, tree.order == "<")
+    uids = frozenset(uid for keyword in _UIDS for uid in opened.texts(keyword) if uid and not is_public_uid(uid))
+    return replace(person, uids=uids)
+
+
+@lru_cache(maxsize=64)
+def _person(stored: bytes, is_implicit: bool, is_little_endian: bool) -> Identity:
+    return identity_of(read_dataset(BytesIO(stored), is_implicit, is_little_endian))
 
 
 def _other_ids(dataset: Dataset) -> list[Dataset]:
@@ -123,6 +142,22 @@ def _encodings(dataset: Dataset) -> tuple[str, ...]:
     return tuple(dict.fromkeys(("utf-8", "latin-1", *declared)))
 
 
+# Objects of one patient follow one another: what is worked out once a patient is not worked out once an object.
+@lru_cache(maxsize=64)
+def _strong(phrases: frozenset[str]) -> frozenset[str]:
+    return frozenset(phrase for phrase in phrases if _is_strong(phrase))
+
+
+@lru_cache(maxsize=64)
+def _weak(phrases: frozenset[str]) -> frozenset[str]:
+    return phrases - _strong(phrases)
+
+
+@lru_cache(maxsize=64)
+def _long(phrases: frozenset[str]) -> frozenset[str]:
+    return frozenset(phrase for phrase in _strong(phrases) if len(phrase) >= _STRONG_DIGITS)
+
+
 def _is_strong(phrase: str) -> bool:
     if phrase in vocabulary():
         return False
@@ -132,12 +167,24 @@ def _is_strong(phrase: str) -> bool:
     return len(phrase) >= (_STRONG_DIGITS if is_number else _STRONG_LENGTH)
 
 
-# Objects of one patient follow one another, so patterns are compiled once a patient, not once an object.
 @lru_cache(maxsize=64)
 def _in_text(phrases: frozenset[str]) -> re.Pattern[str]:
     long = [phrase for phrase in phrases if len(phrase) >= _STRONG_LENGTH or not phrase.isascii()]
     ordered = sorted(long, key=lambda phrase: (-len(phrase), phrase))
     return re.compile("|".join(map(_bounded_text, ordered)) if ordered else "(?!)", re.IGNORECASE)
+
+
+def _is_spelled_in(data: bytes, phrases: frozenset[str], encodings: tuple[str, ...]) -> bool:
+    """Look for each spelling by itself, which is quick, and at its neighbours only where one is found."""
+    lower = data.lower()
+    if not any(spelling in lower for spelling in _lower_spellings(phrases, encodings)):
+        return False
+    return _in_bytes(phrases, encodings).search(data) is not None
+
+
+@lru_cache(maxsize=64)
+def _lower_spellings(phrases: frozenset[str], encodings: tuple[str, ...]) -> tuple[bytes, ...]:
+    return tuple(sorted({spelling.lower() for phrase in phrases for spelling in _spellings(phrase, encodings)}))
 
 
 @lru_cache(maxsize=64)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from pydicom.dataset import Dataset, FileMetaDataset
+from functools import lru_cache
+
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from racoon_data import __version__
 from racoon_data.deid.profile import EDITION, Dates, Profile
+from racoon_data.dicom.encoding import encoded_element, encoded_items
 
 # 2.25 and 128 random bits, drawn once: names this software in file meta information.
 IMPLEMENTATION_UID = UID("2.25.293461530185741629875014692837461528390")
 _VERSION_NAME = f"RACOON {__version__}"[:16]
-_LONGITUDINAL = {Dates.MODIFIED: "MODIFIED", Dates.FULL: "UNMODIFIED", Dates.REMOVED: "REMOVED"}
+_REMOVED, _METHOD, _CODES, _LONGITUDINAL = 0x00120062, 0x00120063, 0x00120064, 0x00280303
+_TEMPORAL = {Dates.MODIFIED: "MODIFIED", Dates.FULL: "UNMODIFIED", Dates.REMOVED: "REMOVED"}
 
 
 def method(profile: Profile) -> tuple[str, str]:
@@ -19,18 +23,39 @@ def method(profile: Profile) -> tuple[str, str]:
     return (f"racoon {__version__}, DICOM {EDITION}", f"profile {profile.name}")
 
 
-def mark(dataset: Dataset, profile: Profile, receipt: str) -> None:
-    """Write the marks of PS3.15 E.1.1 into an object.
+def marks_of(profile: Profile, receipt: str, *, is_implicit: bool, order: str) -> dict[int, bytes]:
+    """Give the marks of PS3.15 E.1.1 as encoded elements by tag.
 
     Args:
-        dataset: Changed in place.
         profile: Whose options are told in the method code sequence.
         receipt: Keyed mark of input and treatment, so that a later run knows this object is done.
+        is_implicit: Encoding of the object leaves the value representations out.
+        order: Its byte order.
     """
-    dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = [*method(profile), f"receipt {receipt}"]
-    dataset.DeidentificationMethodCodeSequence = [_code(value, meaning) for value, meaning in profile.codes]
-    dataset.LongitudinalTemporalInformationModified = _LONGITUDINAL[profile.dates]
+    method_text = "\\".join((*method(profile), f"receipt {receipt}")).encode("ascii")
+    how = encoded_element(_METHOD, "LO", method_text, is_implicit=is_implicit, order=order)
+    return {**_steady_marks(profile, is_implicit, order), _METHOD: how}
+
+
+@lru_cache(maxsize=64)
+def _steady_marks(profile: Profile, is_implicit: bool, order: str) -> dict[int, bytes]:
+    def element(tag: int, vr: str, value: bytes) -> bytes:
+        return encoded_element(tag, vr, value, is_implicit=is_implicit, order=order)
+
+    codes = encoded_items(
+        [
+            element(0x00080100, "SH", value.encode("ascii"))
+            + element(0x00080102, "SH", b"DCM")
+            + element(0x00080104, "LO", meaning.encode("ascii"))
+            for value, meaning in profile.codes
+        ],
+        order=order,
+    )
+    return {
+        _REMOVED: element(_REMOVED, "CS", b"YES"),
+        _CODES: element(_CODES, "SQ", codes),
+        _LONGITUDINAL: element(_LONGITUDINAL, "CS", _TEMPORAL[profile.dates].encode("ascii")),
+    }
 
 
 def receipt_of(dataset: Dataset) -> str:
@@ -46,21 +71,16 @@ def own_texts(profile: Profile) -> tuple[bytes, ...]:
     return tuple(text.encode("ascii") for text in (*method(profile), *meanings, _VERSION_NAME))
 
 
-def clean_file_meta(dataset: Dataset) -> FileMetaDataset:
-    """Build file meta information anew: no AE titles, no addresses, no private information."""
-    meta = FileMetaDataset()
-    meta.FileMetaInformationVersion = b"\x00\x01"
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
-    meta.ImplementationVersionName = _VERSION_NAME
-    return meta
-
-
-def _code(value: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue = value
-    item.CodingSchemeDesignator = "DCM"
-    item.CodeMeaning = meaning
-    return item
+def file_head(sop_class_uid: str, sop_instance_uid: str, syntax: str) -> bytes:
+    """Give preamble and file meta information anew: nothing to execute, no AE titles, addresses or private words."""
+    values = {
+        0x00020001: ("OB", b"\x00\x01"),
+        0x00020002: ("UI", sop_class_uid.encode("ascii")),
+        0x00020003: ("UI", sop_instance_uid.encode("ascii")),
+        0x00020010: ("UI", syntax.encode("ascii")),
+        0x00020012: ("UI", IMPLEMENTATION_UID.encode("ascii")),
+        0x00020013: ("SH", _VERSION_NAME.encode("ascii")),
+    }
+    group = b"".join(encoded_element(tag, vr, value, is_implicit=False) for tag, (vr, value) in values.items())
+    length = encoded_element(0x00020000, "UL", len(group).to_bytes(4, "little"), is_implicit=False)
+    return b"\0" * 128 + b"DICM" + length + group

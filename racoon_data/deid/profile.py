@@ -82,6 +82,11 @@ class Profile(Frozen):
         return tuple((code, _MEANINGS[code]) for code, is_applied in applied.items() if is_applied)
 
     @property
+    def own_words(self) -> frozenset[str]:
+        """The extra words, in lower case."""
+        return frozenset(word.casefold() for word in self.extra_words)
+
+    @property
     def sha256(self) -> str:
         """Hash of every option, hexadecimal."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Self
 
 from racoon_data.errors import SettingsError
 from racoon_data.refs import is_uid
@@ -15,6 +16,7 @@ KEY_BYTES = 32
 MAX_SHIFT_DAYS = 3650
 _SALT = b"racoon de-identification v1"
 _MIN_DISTINCT_BYTES = 12
+_REMEMBERED = 50_000  # objects of one study name the same UIDs again and again
 
 # UIDs that name things of the standard or of public code systems (PS3.16 Table 8-1), never a patient's.
 _PUBLIC_ROOTS = ("1.2.840.10008.", "2.16.840.1.113883.6.")
@@ -81,11 +83,16 @@ class Pseudonymizer:
 
     key: bytes = field(repr=False)
     _keys: dict[str, bytes] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _uids: dict[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         refuse_weak(self.key)
         self._keys.update({purpose: derive(self.key, purpose) for purpose in ("patient", "uid", "date", "reader")})
         self._keys["receipt"] = derive(self.key, "receipt")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:
+        """Send a worker process the key and not what is remembered."""
+        return type(self), (self.key,)
 
     def _digest(self, purpose: str, text: str) -> bytes:
         return hmac.digest(self._keys[purpose], text.encode("utf-8"), hashlib.sha256)
@@ -93,9 +100,14 @@ class Pseudonymizer:
     def uid(self, uid: str) -> str:
         """Map a UID to ``2.25.`` and 128 bits (at most 44 characters); public UIDs and empty stay."""
         bare = uid.strip("\0 ")
-        if not bare or is_public_uid(bare):
-            return bare
-        return f"2.25.{int.from_bytes(self._digest('uid', bare)[:16], 'big')}"
+        return bare if not bare or is_public_uid(bare) else self._remembered(bare)
+
+    def _remembered(self, uid: str) -> str:
+        if (known := self._uids.get(uid)) is None:
+            known = f"2.25.{int.from_bytes(self._digest('uid', uid)[:16], 'big')}"
+            if len(self._uids) < _REMEMBERED:
+                self._uids[uid] = known
+        return known
 
     def patient(self, patient_id: str) -> str:
         """Map a PatientID to ``P`` and 12 base32 characters (60 bits)."""

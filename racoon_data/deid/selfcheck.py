@@ -14,6 +14,7 @@ from racoon_data.deid.profile import Profile
 from racoon_data.deid.writing import Encoded
 from racoon_data.errors import IdentifierLeftError
 
+_LONGEST = 256  # bytes of an identifier that may lie across two pieces
 _TEXT_VRS = frozenset(("LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _CODES = frozenset(("CodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning"))
 
@@ -30,12 +31,21 @@ def check(encoded: Encoded, identity: Identity, profile: Profile) -> None:
         IdentifierLeftError: One was found; the message names where, never what.
     """
     for place, data in (("file meta information", encoded.meta), ("header", encoded.header)):
-        if identity.is_in_header(_without_own(data, profile)):
+        if identity.is_in_header(data) and identity.is_in_header(_without_own(data, profile)):
             raise _found(place)
-    if encoded.syntax.is_encapsulated and identity.is_in_pixels(encoded.pixels):
+    if encoded.is_encapsulated and _is_in_pixels(encoded, identity):
         raise _found("compressed pixel data")
     if identity.may_be_weakly_in(encoded.header) and (keyword := next(_weak_hits(encoded, identity, profile), "")):
         raise _found(keyword)
+
+
+def _is_in_pixels(encoded: Encoded, identity: Identity) -> bool:
+    last = b""
+    for piece in encoded.pixels():
+        if identity.is_in_pixels(last + bytes(piece)):
+            return True
+        last = bytes(piece[-_LONGEST:])
+    return False
 
 
 def _found(place: str) -> IdentifierLeftError:
@@ -52,8 +62,8 @@ def _without_own(data: bytes, profile: Profile) -> bytes:
 
 
 def _weak_hits(encoded: Encoded, identity: Identity, profile: Profile) -> Iterator[str]:
-    syntax = encoded.syntax
-    dataset = pydicom.filereader.read_dataset(BytesIO(encoded.header), syntax.is_implicit_VR, syntax.is_little_endian)
+    is_little = encoded.order == "<"
+    dataset = pydicom.filereader.read_dataset(BytesIO(encoded.header), encoded.is_implicit, is_little)
     own = {text.decode("ascii").casefold() for text in own_texts(profile)}
     for item, keyword, vr in _texts(dataset):
         values = {value.strip("\0 ^").casefold() for value in text_values(item[keyword].value)} - own

@@ -22,6 +22,7 @@ _DATE_IN_TEXT = re.compile(
 )
 
 # Dummies by VR: valid, and nobody's.
+_TEXT_VRS = frozenset(("CS", "LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 _DUMMIES: dict[str, str | bytes] = {
     "AE": "ANON",
     "AS": "000Y",
@@ -38,9 +39,15 @@ _DUMMIES: dict[str, str | bytes] = {
 }
 
 
-def dummy(vr: str) -> str | bytes:
-    """Give the value that stands for a removed one where a value must stand."""
-    return _DUMMIES.get(vr, "ANON")
+def dummy(vr: str, length: int) -> bytes:
+    """Give the value that stands for a removed one where a value must stand.
+
+    Args:
+        vr: Its value representation.
+        length: Bytes of the removed value; numbers become as many zero bytes.
+    """
+    value = _DUMMIES.get(vr, "ANON" if vr in _TEXT_VRS else b"\0" * length)
+    return value.encode("ascii") if isinstance(value, str) else value
 
 
 def shifted(text: str, vr: str, days: int) -> str | None:

@@ -1,19 +1,15 @@
-"""A cleaned data set to the bytes of a file: same transfer syntax, same pixel bytes, empty preamble."""
+"""A cleaned header and untouched pixels to the bytes of a file: same transfer syntax, empty preamble."""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydicom.dataelem import DataElement, RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element, write_dataset, write_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from racoon_data.deid.marks import clean_file_meta
-
-_PIXELS = 0x7FE00000
+from racoon_data.dicom.opened import pieces_of
+from racoon_data.dicom.walk import Buffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,47 +19,38 @@ class Encoded:
     Attributes:
         meta: Preamble and file meta information.
         header: Every attribute before the pixel data, not deflated.
-        pixels: The pixel data and what follows it, not deflated.
+        source: The bytes the pixel data lie in.
+        tail: Where in them the pixel data and what follows them lie: ranges from, to.
         syntax: Transfer syntax UID.
+        is_implicit: The header leaves the value representations out.
+        order: Its byte order, ``<`` or ``>``.
     """
 
     meta: bytes
     header: bytes
-    pixels: bytes
+    source: Buffer
+    tail: tuple[tuple[int, int], ...]
     syntax: UID
+    is_implicit: bool
+    order: str
 
-    def parts(self) -> tuple[bytes, ...]:
+    @property
+    def is_encapsulated(self) -> bool:
+        """Pixel data is compressed."""
+        return bool(self.syntax.is_transfer_syntax and self.syntax.is_encapsulated)
+
+    def pixels(self) -> Iterator[bytes | memoryview]:
+        """Give the pixel data and what follows them, in pieces that are not copied where it can be avoided."""
+        for start, end in self.tail:
+            yield from pieces_of(self.source, start, end)
+
+    def parts(self) -> Iterator[bytes | memoryview]:
         """Give the bytes of the file, in order."""
+        yield self.meta
         if self.syntax != DeflatedExplicitVRLittleEndian:
-            return (self.meta, self.header, self.pixels)
+            yield self.header
+            yield from self.pixels()
+            return
         deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-        body = deflate.compress(self.header) + deflate.compress(self.pixels) + deflate.flush()
-        return (self.meta, body + b"\0" * (len(body) % 2))
-
-
-def encode(dataset: Dataset) -> Encoded:
-    """Encode a data set that was read with its pixels; attributes that were not touched keep their bytes.
-
-    The pixel data is taken out of ``dataset``, so that it is held once only.
-    """
-    meta = DicomBytesIO()
-    meta.write(b"\0" * 128 + b"DICM")
-    write_file_meta_info(meta, clean_file_meta(dataset), enforce_standard=True)
-    tail = [dataset.get_item(tag) for tag in sorted(dataset.keys()) if tag >= _PIXELS]
-    for element in tail:
-        if element is not None:
-            del dataset[element.tag]
-    header = _buffer(dataset)
-    write_dataset(header, dataset)
-    pixels = _buffer(dataset)
-    for element in tail:
-        if isinstance(element, (DataElement, RawDataElement)):
-            write_data_element(pixels, element, ["iso8859"])
-    return Encoded(meta.getvalue(), header.getvalue(), pixels.getvalue(), UID(dataset.file_meta.TransferSyntaxUID))
-
-
-def _buffer(dataset: Dataset) -> DicomBytesIO:
-    buffer = DicomBytesIO()
-    syntax = UID(dataset.file_meta.TransferSyntaxUID)
-    buffer.is_implicit_VR, buffer.is_little_endian = syntax.is_implicit_VR, syntax.is_little_endian
-    return buffer
+        body = b"".join((deflate.compress(self.header), *map(deflate.compress, self.pixels()), deflate.flush()))
+        yield body + b"\0" * (len(body) % 2)

@@ -60,10 +60,8 @@ def scan(path: Path, *, keep: Iterable[int] = (), watch: Iterable[int] = (), lim
         HostileFileError: A limit is passed.
     """
     with _bytes_of(path) as data:
-        has_preamble = data[128:132] == b"DICM"
-        if not has_preamble and not _starts_bare(data):
-            raise NotDicomError("no DICOM object", hint="nothing to do if it was not meant to be one")
-        return _scan(data, has_preamble, (keep, watch), limits)
+        body = body_of(data, limits=limits)
+        return _scan(body, data[128:132] == b"DICM", (keep, watch), limits)
 
 
 @contextmanager
@@ -89,8 +87,39 @@ def _starts_bare(data: Buffer) -> bool:
     return looks_explicit(data, 0) or length < min(len(data), 1 << 16)
 
 
-def _scan(data: Buffer, has_preamble: bool, wanted: tuple[Iterable[int], Iterable[int]], limits: Limits) -> Scan:
-    keep, watch = wanted
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Where a data set begins and how it is encoded.
+
+    Attributes:
+        data: The file's bytes; the inflated data set where it was deflated.
+        offset: Where the data set begins in them.
+        transfer_syntax_uid: As the file meta says, empty where it says nothing.
+        is_implicit: Its encoding leaves the value representations out.
+        order: Byte order, ``<`` or ``>``.
+        meta: The walk over the file meta.
+    """
+
+    data: Buffer
+    offset: int
+    transfer_syntax_uid: str
+    is_implicit: bool
+    order: str
+    meta: Walk
+
+
+def body_of(data: Buffer, *, limits: Limits = LIMITS) -> Body:
+    """Find the data set in a file's bytes.
+
+    Raises:
+        NotDicomError: Neither the magic word nor a plausible first element is there.
+        TruncatedError: There is no data set.
+        UnreadableError: It cannot be inflated.
+        HostileFileError: It inflates beyond the limit.
+    """
+    has_preamble = data[128:132] == b"DICM"
+    if not has_preamble and not _starts_bare(data):
+        raise NotDicomError("no DICOM object", hint="nothing to do if it was not meant to be one")
     meta = Walk(data, "<", limits)
     offset = meta.meta(132 if has_preamble else 0)
     syntax = meta.raw(_TRANSFER_SYNTAX).strip(b"\0 ").decode("ascii", "replace")
@@ -99,13 +128,19 @@ def _scan(data: Buffer, has_preamble: bool, wanted: tuple[Iterable[int], Iterabl
     if syntax == _DEFLATED:
         data, offset = _inflate(data[offset:], limits), 0
     order = ">" if _is_big_endian(data, offset, syntax) else "<"
-    walk = Walk(data, order, limits, frozenset(watch))
-    is_implicit = not looks_explicit(data, offset)
-    walk.dataset(offset, is_implicit=is_implicit)
+    return Body(data, offset, syntax, not looks_explicit(data, offset), order, meta)
+
+
+def _scan(body: Body, has_preamble: bool, wanted: tuple[Iterable[int], Iterable[int]], limits: Limits) -> Scan:
+    keep, watch = wanted
+    walk = Walk(body.data, body.order, limits, frozenset(watch))
+    walk.dataset(body.offset, is_implicit=body.is_implicit)
     _check_pixels(walk)
-    kept = {tag: raw for tag in keep if (raw := walk.raw(tag) or meta.raw(tag))}
-    elements = meta.elements | walk.elements
-    return Scan(syntax, has_preamble, is_implicit, order == "<", elements, kept, tuple(walk.trace))
+    kept = {tag: raw for tag in keep if (raw := walk.raw(tag) or body.meta.raw(tag))}
+    elements = body.meta.elements | walk.elements
+    is_little = body.order == "<"
+    trace = tuple(walk.trace)
+    return Scan(body.transfer_syntax_uid, has_preamble, body.is_implicit, is_little, elements, kept, trace)
 
 
 def _is_big_endian(data: Buffer, offset: int, syntax: str) -> bool:

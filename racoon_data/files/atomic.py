@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -70,6 +71,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def write_all(stream: io.RawIOBase, part: bytes | memoryview) -> None:
+    """Write bytes to an unbuffered stream, all of them: one call may take fewer."""
+    left = memoryview(part)
+    while left:
+        left = left[stream.write(left) or 0 :]
 
 
 def is_partial(name: str) -> bool:

@@ -6,9 +6,9 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from racoon_data.errors import AuditError
 from racoon_data.files.atomic import make_folder, storage_errors, write_text
 
 Fact = str | int | float | bool | None
+Event = tuple[str, Mapping[str, Fact]]
 _START = "0" * 64
 _RESERVED = frozenset(("line", "time", "actor", "action", "previous"))
 _TAIL = 1 << 16
@@ -23,11 +24,20 @@ _TAIL = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class _Head:
+    """The last line, and how many are being added: a process may be killed between lines and head."""
+
     lines: int = 0
     sha256: str = _START
+    coming: int = 1
+
+    @property
+    def allowed(self) -> range:
+        """How many lines the log may have."""
+        return range(self.lines, self.lines + self.coming + 1)
 
     def write(self, path: Path) -> None:
-        write_text(path, json.dumps({"lines": self.lines, "sha256": self.sha256}) + "\n")
+        document = {"lines": self.lines, "sha256": self.sha256, "coming": self.coming}
+        write_text(path, json.dumps(document) + "\n")
 
 
 def head_path(log: Path) -> Path:
@@ -57,22 +67,38 @@ class AuditLog:
             DiskFullError: No space is left; the line is taken back.
             ValueError: A fact has a name the log uses itself.
         """
-        if taken := _RESERVED & facts.keys():
+        self.append_all([(action, facts)])
+
+    def append_all(self, events: Sequence[Event]) -> None:
+        """Add several lines at once; see ``append``.
+
+        Args:
+            events: Action and facts of each line, in order.
+        """
+        if taken := _RESERVED & {key for _, facts in events for key in facts}:
             raise ValueError(f"the log writes {sorted(taken)} itself")
         make_folder(self.path.parent)
         with storage_errors(self.path.name), _locked(self.path) as handle:
-            before = _last(handle, _read_head(head_path(self.path)))
-            entry = {
-                "line": before.lines + 1,
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "actor": f"uid {os.getuid()}",
-                "action": action,
-                **facts,
-                "previous": before.sha256,
-            }
-            line = json.dumps(entry, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
-            _write_whole(handle, line)
-            _Head(before.lines + 1, hashlib.sha256(line).hexdigest()).write(head_path(self.path))
+            head, lines = _last(handle, _read_head(head_path(self.path))), []
+            if len(events) > 1:
+                replace(head, coming=len(events)).write(head_path(self.path))
+            for action, facts in events:
+                lines.append(_line(action, facts, head))
+                head = _Head(head.lines + 1, hashlib.sha256(lines[-1]).hexdigest())
+            _write_whole(handle, b"".join(lines))
+            head.write(head_path(self.path))
+
+
+def _line(action: str, facts: Mapping[str, Fact], before: _Head) -> bytes:
+    entry = {
+        "line": before.lines + 1,
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "actor": f"uid {os.getuid()}",
+        "action": action,
+        **facts,
+        "previous": before.sha256,
+    }
+    return json.dumps(entry, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
 
 
 @contextmanager
@@ -108,7 +134,7 @@ def _last(handle: int, head: _Head) -> _Head:
     line = tail[tail.rfind(b"\n", 0, -1) + 1 :]
     number, digest = _parse(line, head.lines or 1).get("line"), hashlib.sha256(line).hexdigest()
     is_last = number == head.lines and digest == head.sha256
-    if not isinstance(number, int) or not (is_last or number == head.lines + 1):
+    if not isinstance(number, int) or not (is_last or number in head.allowed[1:]):
         raise AuditError("the end of the audit log is not what its head tells", hint="run: racoon audit verify")
     return _Head(number, digest)
 
@@ -118,7 +144,7 @@ def _read_head(path: Path) -> _Head:
         return _Head()
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return _Head(int(document["lines"]), str(document["sha256"]))
+        return _Head(int(document["lines"]), str(document["sha256"]), int(document.get("coming", 1)))
     except (ValueError, KeyError, TypeError) as error:
         raise AuditError("the head of the audit log cannot be read", hint="restore it from a backup") from error
 
@@ -148,9 +174,9 @@ def entries(path: Path) -> Iterator[dict[str, object]]:
 def verify(path: Path) -> int:
     """Check that no line was edited, removed, swapped or cut.
 
-    One line more than the head knows is accepted when it continues the chain: a process may be killed
-    between writing a line and its head. The chain has no secret: who can rewrite the whole log and its
-    head can forge both, so keep a copy of the head elsewhere.
+    A line more than the head knows, or as many as it says are coming, is accepted when it continues the chain:
+    a process may be killed between writing lines and their head. The chain has no secret: who can rewrite the
+    whole log and its head can forge both, so keep a copy of the head elsewhere.
 
     Args:
         path: The log.
@@ -173,7 +199,7 @@ def verify(path: Path) -> int:
             previous = hashlib.sha256(line).hexdigest()
             if count == head.lines:
                 at_head = previous
-    if count not in (head.lines, head.lines + 1) or at_head != head.sha256:
+    if count not in head.allowed or at_head != head.sha256:
         raise AuditError(
             f"the audit log has {count} lines and its head tells of {head.lines}",
             hint="lines were cut or edited at the end, or the head is missing",

@@ -15,7 +15,7 @@ class HardCase:
 
     Attributes:
         name: What it is, such as ``12 bits with overlay bits above``.
-        topic: ``geometry``, ``splits``, ``values`` or ``encoding``.
+        topic: ``geometry``, ``splits``, ``values``, ``encoding`` or ``frames``.
         make: Writes the files into a folder and gives the truth: one volume of real values for each
             volume (and time point) that has to come out; none where all has to be refused.
         refusal: Error code of the refusal that has to be given, empty where none has to.

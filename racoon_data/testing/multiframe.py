@@ -32,6 +32,8 @@ _NOT_ON_TOP = (
     "SequenceVariant", "ScanOptions", "MRAcquisitionType", "EchoTrainLength", "KVP", "XRayTubeCurrent", "ExposureTime",
     "FrameReferenceTime", "ActualFrameDuration", "DecayFactor", "NumberOfSlices", "Units", "SeriesType",
 )  # fmt: skip
+# Functional group that holds the attribute a dimension points at, FrameContentSequence where it is not listed.
+_GROUP_OF = {0x00189082: 0x00189114, 0x00189087: 0x00189117}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +62,7 @@ class Shape:
         pointers: Tag each dimension index counts.
         shared: Shared functional groups besides geometry and rescaling: keyword to attributes.
         without: Keywords of functional groups to leave out.
+        not_shared: Keywords of shared functional groups that only the frames have.
         number: Tells several files of one series apart.
     """
 
@@ -67,6 +70,7 @@ class Shape:
     pointers: tuple[int, ...] = (0x00209057,)
     shared: dict[str, dict[str, Any]] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    not_shared: tuple[str, ...] = ()
     number: int = 1
 
 
@@ -83,7 +87,9 @@ def write_multiframe(path: Path, plan: SeriesPlan, frames: Sequence[Frame], shap
         What was written.
     """
     image = _top(plan, shape, len(frames))
-    image.SharedFunctionalGroupsSequence = Items([_groups({**_geometry(plan), **shape.shared}, shape.without)])
+    image.SharedFunctionalGroupsSequence = Items(
+        [_groups({**_geometry(plan), **shape.shared}, (*shape.without, *shape.not_shared))]
+    )
     image.PerFrameFunctionalGroupsSequence = Items([_frame_groups(plan, frame, shape.without) for frame in frames])
     stored = np.stack([frame.stored for frame in frames])
     if stored.dtype.kind == "f":
@@ -119,6 +125,7 @@ def _top(plan: SeriesPlan, shape: Shape, count: int) -> Dataset:
 
 def _index(tag: BaseTag, organization: str) -> Dataset:
     item = _item({"DimensionIndexPointer": tag, "DimensionOrganizationUID": organization})
+    item.FunctionalGroupPointer = Tag(_GROUP_OF.get(int(tag), 0x00209111))
     if tag.is_private:
         item.DimensionIndexPrivateCreator = "RACOON PHANTOM DIMENSION"
     return item

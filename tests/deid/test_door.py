@@ -231,7 +231,7 @@ def test_broken_values_are_quarantined_discreetly(
 ):
     """A parser's complaint about a value sets the object aside, and the value is quoted nowhere."""
 
-    def complaining(*_: object) -> None:
+    def complaining(*_: object, **__: object) -> None:
         warnings.warn("bad value Muster^Erika", stacklevel=1)
         raise ValueError("Invalid value for VR PN: Muster^Erika")
 
@@ -272,7 +272,7 @@ def test_an_image_without_pixels_is_no_image(tmp_path: Path, door: Door):
 def test_an_unexpected_error_publishes_nothing(tmp_path: Path, door: Door, monkeypatch: pytest.MonkeyPatch):
     """A bug in the engine is a failed item in quarantine, never a file that slips through."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(door_module.Engine, "clean", broken)
@@ -433,7 +433,7 @@ def test_two_workers_with_one_uid_do_not_overwrite_each_other(
     """Where another worker publishes other content under the same UID meanwhile, the later one waits."""
     mine = a_file(tmp_path / "mine")
     other = a_file(tmp_path / "other", PatientAge="050Y")
-    clean, others = door_module.clean_dataset, []
+    clean, others = door_module.clean, []
 
     def while_another_passes(*arguments: Any, **options: Any) -> Any:
         if not others:
@@ -441,7 +441,7 @@ def test_two_workers_with_one_uid_do_not_overwrite_each_other(
             others.extend(passed([other], door))
         return clean(*arguments, **options)
 
-    monkeypatch.setattr(door_module, "clean_dataset", while_another_passes)
+    monkeypatch.setattr(door_module, "clean", while_another_passes)
 
     (result,) = deidentify_files([mine], door)
 
