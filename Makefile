@@ -32,6 +32,7 @@ check: $(READY) ## Style, types, import contracts and the house test
 bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/rtstruct.py
+	$(BIN)/python benchmarks/seg.py
 
 kill-loop: $(READY) ## Kill a pull 25 times at random moments and count what is torn, lost or fetched twice
 	$(BIN)/python -m tests.pacs.kill_loop
