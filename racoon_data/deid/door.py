@@ -146,6 +146,14 @@ def rehearse_files(
     return tuple(_named(result, _digest(path)) for result, path in zip(results, paths, strict=True))
 
 
+def forgotten_at(door: Door) -> frozenset[str]:
+    """Give the pseudonyms of patients that a door does not take in."""
+    if door.vault is None:
+        return frozenset()
+    with Register(door.vault, door.pseudonymizer.key) as register:
+        return register.forgotten()
+
+
 def _informed(door: Door, register: Register | None) -> Door:
     """Tell the door what persons decided: whom to forget, and what was released from the quarantine."""
     forgotten = register.forgotten() if register is not None else frozenset[str]()
@@ -301,6 +309,26 @@ def _planned(opened: OpenedFile, door: Door, *, digest: str) -> DeidentifiedInst
     place = door.out / patient / ref.study_uid / ref.series_uid / f"{ref.sop_uid}.dcm"
     origin = original_of(opened, names) if door.vault is not None else None
     return DeidentifiedInstance(place, ref, original, patient, digest, origin=origin)
+
+
+def passed_before(door: Door, original: InstanceRef, input_sha256: str) -> DeidentifiedInstance | None:
+    """Find what an earlier run wrote from an object whose original is gone.
+
+    Args:
+        door: The door it would pass today.
+        original: The reference it came with.
+        input_sha256: Hash of the original.
+
+    Returns:
+        The instance, ``None`` where it is not there or passed under another profile, edition or version.
+    """
+    uid = _mapped(door)
+    ref = InstanceRef(uid(original.study_uid), uid(original.series_uid), uid(original.sop_uid))
+    for path in door.out.glob(f"*/{ref.study_uid}/{ref.series_uid}/{ref.sop_uid}.dcm"):
+        if _receipt_at(path) == _receipt(door, input_sha256):
+            patient = path.relative_to(door.out).parts[0]
+            return DeidentifiedInstance(path, ref, original, patient, input_sha256, is_resumed=True)
+    return None
 
 
 def _receipt(door: Door, digest: str) -> str:
