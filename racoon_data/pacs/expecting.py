@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from racoon_data.errors import PacsCappedError, PacsError
 from racoon_data.pacs.filters import is_exact
 from racoon_data.pacs.find import find
-from racoon_data.pacs.peer import PacsNode
-from racoon_data.refs import InstanceRef, Query, StudyRef
+from racoon_data.pacs.peer import PacsNode, WebNode
+from racoon_data.pacs.web import qido
+from racoon_data.refs import InstanceRef, Match, Query, StudyRef
 from racoon_data.site.ledger import CAME, InstanceState, Ledger, StudyVerdict, Verdict
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Expectation:
     class_of: Mapping[str, str] = field(default_factory=dict)
 
 
-def expectation(node: PacsNode, study: StudyRef) -> Expectation:
+def expectation(node: PacsNode | WebNode, study: StudyRef) -> Expectation:
     """Ask a PACS for the list of a study's instances, series by series.
 
     A list that may have been cut off is no list: the expectation is then unknown.
@@ -52,7 +53,7 @@ def expectation(node: PacsNode, study: StudyRef) -> Expectation:
     query = Query("IMAGE", {"StudyInstanceUID": study.study_uid, "Modality": ""})
     refs: dict[InstanceRef, tuple[str, str]] = {}
     try:
-        for match in find(node, query):
+        for match in _ask(node, query):
             if isinstance(match.ref, InstanceRef) and match.ref.sop_uid:
                 refs[match.ref] = (match.attributes["SOPClassUID"], match.attributes["Modality"])
     except PacsCappedError as error:
@@ -62,6 +63,10 @@ def expectation(node: PacsNode, study: StudyRef) -> Expectation:
     modalities = tuple(sorted({word for _, word in refs.values()}))
     class_of = {ref.sop_uid: sop_class for ref, (sop_class, _) in refs.items()}
     return Expectation(node.name, study, tuple(sorted(refs)), classes, modalities, class_of)
+
+
+def _ask(node: PacsNode | WebNode, query: Query) -> Iterator[Match]:
+    return qido.find(node, query) if isinstance(node, WebNode) else find(node, query)
 
 
 def verdict_of(ledger: Ledger, expected: Expectation) -> StudyVerdict:

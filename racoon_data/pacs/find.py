@@ -26,7 +26,17 @@ from racoon_data.pacs.matching import vr_of
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.refs import InstanceRef, Match, Query, SeriesRef, StudyRef
 
-__all__ = ["RETURN_KEYS", "ask_once", "find", "find_listed", "levels_below", "match_from", "match_of", "query_dataset"]
+__all__ = [
+    "RETURN_KEYS",
+    "ask_once",
+    "find",
+    "find_listed",
+    "levels_below",
+    "match_from",
+    "match_of",
+    "query_dataset",
+    "whole",
+]
 
 PATIENT_ROOT = PatientRootQueryRetrieveInformationModelFind
 STUDY_ROOT = StudyRootQueryRetrieveInformationModelFind
@@ -85,14 +95,19 @@ def _found(node: PacsNode, query: Query, rounds: Sequence[Mapping[str, str]], on
     with about(node), associated(node, contexts, handlers=[valve.handler], on_event=on_event) as association:
         try:
             ask = partial(ask_once, node, association)
-            largest = dict(node.largest_answer)
-            seen: set[int] = set()
-            for filters in rounds:
-                completer = Completer(ask, node.answer_cap, largest, on_event)
-                matches = _at_level(completer, Query(query.level, filters))
-                yield from matches if len(rounds) == 1 or query.level != "STUDY" else unique(matches, seen)
+            first = Completer(ask, node.answer_cap, dict(node.largest_answer), on_event)
+            yield from whole(first, query, rounds)
         finally:
             valve.open()
+
+
+def whole(first: Completer, query: Query, rounds: Sequence[Mapping[str, str]]) -> Iterator[Match]:
+    """Ask for several sets of filters in turn, by whatever way ``first`` asks, and stream each thing once."""
+    seen: set[int] = set()
+    for filters in rounds:
+        completer = Completer(first.ask, first.answer_cap, first.largest, first.on_event)
+        matches = _at_level(completer, Query(query.level, filters))
+        yield from matches if len(rounds) == 1 or query.level != "STUDY" else unique(matches, seen)
 
 
 def _models(level: str) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from racoon_data.pacs.expecting import Expectation, expectation
 from racoon_data.pacs.folder import FolderSource
 from racoon_data.pacs.getting import get
 from racoon_data.pacs.moving import move
-from racoon_data.pacs.peer import FolderNode, Manners, Node, PacsNode
+from racoon_data.pacs.peer import FolderNode, Manners, Node, PacsNode, WebNode
 from racoon_data.pacs.receiving import Receiver
+from racoon_data.pacs.web import wado
 from racoon_data.refs import InstanceRef, StudyRef
 
 METHODS = ("auto", "get", "move", "wado")
@@ -62,11 +63,14 @@ def method_for(node: Node) -> Method:
     if isinstance(node, FolderNode):
         source = FolderSource(node)
         return Method("copy", source.expectation, source.fetch)
-    if not isinstance(node, PacsNode):
-        raise SettingsError("this kind of node cannot be retrieved from", ref=node, hint="name a [nodes] table")
     expect = partial(expectation, node)
+    if isinstance(node, WebNode):
+        return Method("wado", expect, partial(wado.fetch, node), node.manners)
+    if node.retrieve == "wado" and node.web is not None:
+        return Method("wado", expect, partial(wado.fetch, node.web), node.web.manners)
     if node.retrieve in ("auto", "get"):
         return Method("get", expect, partial(get, node), node.manners)
     if node.retrieve == "move":
         return Method("move", expect, partial(move, node), node.manners)
-    raise SettingsError(f"retrieval by {node.retrieve} is not available", ref=node, hint='set retrieve = "get"')
+    hint = 'name the [web] table of the same PACS as web of the node, or set retrieve = "get"'
+    raise SettingsError(f"retrieval by {node.retrieve} is not available", ref=node, hint=hint)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification
 
-from racoon_data.errors import PacsError
+from racoon_data.errors import PacsError, SettingsError
 from racoon_data.pacs.associations import associated, lost
 from racoon_data.pacs.find import find
-from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.peer import FolderNode, Node, PacsNode, WebNode
 from racoon_data.pacs.statuses import SUCCESS
+from racoon_data.pacs.web import qido
 from racoon_data.refs import Match, Query
 
-__all__ = ["DimseSource", "PacsNode", "echo"]
+__all__ = ["DimseSource", "PacsNode", "WebSource", "echo", "echo_any"]
 
 
 def echo(node: PacsNode) -> float:
@@ -42,6 +43,21 @@ def echo(node: PacsNode) -> float:
     return time.monotonic() - started
 
 
+def echo_any(node: Node) -> float:
+    """Ask a node of any kind whether it answers.
+
+    Returns:
+        Seconds it took.
+
+    Raises:
+        SettingsError: A folder does not answer.
+        PacsError: It does not answer; the message says why.
+    """
+    if isinstance(node, FolderNode):
+        raise SettingsError("a folder answers no echo", ref=node, hint="ask it with racoon pacs find")
+    return qido.echo(node) if isinstance(node, WebNode) else echo(node)
+
+
 @dataclass(frozen=True, slots=True)
 class DimseSource:
     """A PACS as a source of studies (plug-in ``dimse``).
@@ -55,3 +71,18 @@ class DimseSource:
     def find(self, query: Query) -> Iterable[Match]:
         """Answer a query."""
         return find(self.node, query)
+
+
+@dataclass(frozen=True, slots=True)
+class WebSource:
+    """A DICOMweb service as a source of studies (plug-in ``dicomweb``).
+
+    Attributes:
+        node: The service.
+    """
+
+    node: WebNode
+
+    def find(self, query: Query) -> Iterable[Match]:
+        """Answer a query."""
+        return qido.find(self.node, query)

@@ -41,7 +41,7 @@ def answers(pacs: EmbeddedPacs, level: str, keys: Mapping[str, str]) -> Iterator
     plan = pacs.faults
     rows = _rows(pacs, level, keys)
     if plan.endless_answers:
-        rows = itertools.chain.from_iterable(_rows(pacs, level, keys) for _ in itertools.count())
+        rows = itertools.cycle(rows)
     for done, row in enumerate(rows):
         if done == plan.cap_answers:
             yield None

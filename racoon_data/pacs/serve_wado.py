@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from racoon_data.pacs.serve import EmbeddedPacs
 
 _GIANT = 0xFFFFFFFF
+_END = b"--\r\n"
 _FRAME_TYPES = {
     "1.2.840.10008.1.2.4.50": "image/jpeg", "1.2.840.10008.1.2.4.51": "image/jpeg",
     "1.2.840.10008.1.2.4.57": "image/jpeg", "1.2.840.10008.1.2.4.70": "image/jpeg",
@@ -39,25 +40,29 @@ def instances(pacs: EmbeddedPacs, reply: Reply, level: str, keys: dict[str, str]
     stored = _found(pacs, level, keys)
     _check_accepted(reply.header("Accept"), stored)
     boundary = uuid4().hex
+    delimiter = _delimiter(boundary)
     content_type = f'multipart/related; type="application/dicom"; boundary={boundary}'
     plan = pacs.faults
     if plan == NO_FAULTS or plan.wrong_length:
-        parts = [_part_head(boundary, item, item.path.stat().st_size) for item in stored]
+        parts = [_part_head(item, item.path.stat().st_size) for item in stored]
         length = sum(len(part) + item.path.stat().st_size for part, item in zip(parts, stored, strict=True))
-        reply.begin(200, content_type, {}, length=length + len(_closing(boundary)) + plan.wrong_length)
+        length += (len(stored) + 1) * len(delimiter) + len(_END)
+        reply.begin(200, content_type, {}, length=length + plan.wrong_length)
     else:
         reply.begin(200, content_type, {}, length=None)
+    reply.write(delimiter)
     for deed, item in deeds(pacs, stored):
         if deed is Deed.CUT:
             reply.cut()
             return
         size = item.path.stat().st_size
-        reply.write(_part_head(boundary, item, _GIANT if deed is Deed.GIANT else size))
+        reply.write(_part_head(item, _GIANT if deed is Deed.GIANT else size))
         reply.send_file(item.path, count=max(size // 2, 1) if deed is Deed.TRUNCATE else None)
         if deed is not Deed.SEND:
             reply.close()
             return
-    reply.write(_closing(boundary))
+        reply.write(delimiter)
+    reply.write(_END)
 
 
 def _found(pacs: EmbeddedPacs, level: str, keys: dict[str, str]) -> list[Stored]:
@@ -67,13 +72,13 @@ def _found(pacs: EmbeddedPacs, level: str, keys: dict[str, str]) -> list[Stored]
     return stored
 
 
-def _part_head(boundary: str, item: Stored, size: int) -> bytes:
+def _part_head(item: Stored, size: int) -> bytes:
     kind = f"application/dicom; transfer-syntax={item.transfer_syntax}"
-    return f"\r\n--{boundary}\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n\r\n".encode()
+    return f"\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n\r\n".encode()
 
 
-def _closing(boundary: str) -> bytes:
-    return f"\r\n--{boundary}--\r\n".encode()
+def _delimiter(boundary: str) -> bytes:
+    return f"\r\n--{boundary}".encode()
 
 
 def _accepted(header: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -120,10 +125,12 @@ def frames(pacs: EmbeddedPacs, reply: Reply, keys: dict[str, str], numbers: Sequ
     dataset = read_dataset(item.path, pixels=True)
     pieces = [_frame(dataset, item, number) for number in numbers]
     boundary = uuid4().hex
+    delimiter = _delimiter(boundary)
     kind = _FRAME_TYPES.get(item.transfer_syntax, "application/octet-stream")
-    head = f"\r\n--{boundary}\r\nContent-Type: {kind}; transfer-syntax={item.transfer_syntax}\r\n"
-    body = b"".join(f"{head}Content-Length: {len(piece)}\r\n\r\n".encode() + piece for piece in pieces)
-    reply.send(200, body + _closing(boundary), f'multipart/related; type="{kind}"; boundary={boundary}')
+    head = f"\r\nContent-Type: {kind}; transfer-syntax={item.transfer_syntax}\r\n"
+    parts = (f"{head}Content-Length: {len(piece)}\r\n\r\n".encode() + piece for piece in pieces)
+    body = delimiter.join((b"", *parts, _END))
+    reply.send(200, body, f'multipart/related; type="{kind}"; boundary={boundary}')
 
 
 def _frame(dataset: Dataset, item: Stored, number: int) -> bytes:

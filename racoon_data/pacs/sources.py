@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 from racoon_data.errors import SettingsError
 from racoon_data.events import Event, OnEvent, ignore
+from racoon_data.outcomes import Outcome
 from racoon_data.pacs.find import find, find_listed
 from racoon_data.pacs.folder import FolderSource
 from racoon_data.pacs.matching import wildcard
-from racoon_data.pacs.node import DimseSource
-from racoon_data.pacs.peer import FolderNode, Node, PacsNode
+from racoon_data.pacs.node import DimseSource, WebSource
+from racoon_data.pacs.peer import FolderNode, Node, PacsNode, WebNode
+from racoon_data.pacs.push import push
+from racoon_data.pacs.web import qido, stow
 from racoon_data.ports import Source
 from racoon_data.refs import Match, Query
 
@@ -56,6 +60,10 @@ def asked_of(node: Node, question: Question, *, on_event: OnEvent = ignore) -> I
 
 
 def _matches(node: Node, question: Question, on_event: OnEvent) -> Iterable[Match]:
+    if isinstance(node, WebNode):
+        if question.keyword:
+            return qido.find_listed(node, question.query, question.keyword, question.identifiers, on_event=on_event)
+        return qido.find(node, question.query, on_event=on_event)
     if isinstance(node, PacsNode):
         if question.keyword:
             return find_listed(node, question.query, question.keyword, question.identifiers, on_event=on_event)
@@ -78,7 +86,7 @@ def source_of(node: Node) -> Source:
         return DimseSource(node)
     if isinstance(node, FolderNode):
         return FolderSource(node)
-    raise SettingsError("this kind of node cannot be asked", ref=node, hint="name a node of a [nodes] table")
+    return WebSource(node)
 
 
 def noticed(matches: Iterable[Match], on_event: OnEvent) -> Iterator[Match]:
@@ -86,3 +94,17 @@ def noticed(matches: Iterable[Match], on_event: OnEvent) -> Iterator[Match]:
     for done, match in enumerate(matches, start=1):
         on_event(Event("find", "", done))
         yield match
+
+
+def push_to(node: Node, paths: Sequence[Path], *, on_event: OnEvent = ignore) -> tuple[Outcome, ...]:
+    """Send files to a node: by C-STORE to a PACS, by STOW-RS to a service.
+
+    Raises:
+        SettingsError: The node is a folder.
+        PacsError: Nothing could be sent; the message says why.
+    """
+    if isinstance(node, FolderNode):
+        raise SettingsError("nothing is sent to a folder", ref=node, hint="copy the files")
+    if isinstance(node, WebNode):
+        return stow.push(node, paths, on_event=on_event)
+    return push(node, paths, on_event=on_event)

@@ -27,6 +27,7 @@ from racoon_data.pacs.tls import server_context
 logger = logging.getLogger(__name__)
 
 _LOOK_S = 0.2
+_GRACE_S = 10.0
 OnReport = Callable[[int, bytes, str], int]
 
 
@@ -43,6 +44,9 @@ class Limits:
     max_associations: int = 16
     silence_s: float = 60.0
     bytes_per_s: float = 0.0
+
+
+NO_LIMITS = Limits()
 
 
 class StorageScp:
@@ -82,6 +86,7 @@ class StorageScp:
         self._tls = server_context(tls) if tls is not None else None
         self._on_report = on_report
         self._stopping = threading.Event()
+        self._until = 0.0
         self._threads: set[threading.Thread] = set()
         self._listener: socket.socket | None = None
 
@@ -101,19 +106,28 @@ class StorageScp:
         self._door = threading.Thread(target=self._listen, args=(self._listener,), name="storage-scp", daemon=True)
         self._door.start()
 
-    def stop(self, *, grace_s: float = 10.0) -> None:
-        """Stop listening, let instances that are under way arrive, and end every association.
+    def close_door(self, *, grace_s: float = _GRACE_S) -> None:
+        """Stop listening; instances that are under way may still arrive, then every association ends.
 
         Args:
-            grace_s: Longest time to wait for them (seconds).
+            grace_s: Longest time they have (seconds).
         """
-        self._stopping.set()
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._until = time.monotonic() + grace_s
         if self._listener is not None:
             self._door.join()
             self._listener.close()
-            until = time.monotonic() + grace_s
-            for thread in tuple(self._threads):
-                thread.join(max(0.0, until - time.monotonic()))
+
+    def is_ending(self) -> bool:
+        """Tell whether associations are still open and have time left."""
+        return bool(self._threads) and time.monotonic() < self._until
+
+    def stop(self) -> None:
+        """Close the door and wait until everybody is gone."""
+        self.close_door()
+        for thread in tuple(self._threads):
+            thread.join(max(0.0, self._until - time.monotonic()))
 
     @property
     def associations(self) -> int:

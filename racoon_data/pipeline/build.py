@@ -16,7 +16,7 @@ from racoon_data.cases import Case, Channel, QcIssue, Severity
 from racoon_data.dataset.writer import write_case
 from racoon_data.dicom.series import Series, SeriesKey
 from racoon_data.dicom.stacking import stack
-from racoon_data.errors import DanglingReferenceError, GridMismatchError, QualityError, about
+from racoon_data.errors import DanglingReferenceError, GridMismatchError, IncompleteLabelsError, QualityError, about
 from racoon_data.files.manifest import CaseRecord, Split
 from racoon_data.files.sidecar import software
 from racoon_data.geometry import SAME_GRID_MM, Geometry
@@ -110,12 +110,14 @@ def read_case(item: CaseItem, order: Order) -> Case:
 
     Raises:
         GridMismatchError: Masks lie on channels of different grids.
+        IncompleteLabelsError: A segment was left out while reading.
     """
     channels = tuple(_channel(name, series) for name, series in item.channels)
     grids = {series.key: made.volume.geometry for (_, series), made in zip(item.channels, channels, strict=True)}
     annotations = tuple(_read_once(pairs, grids) for pairs in _by_file(item.links).values())
     # a region that a report measured in is no outline of the whole lesion: its rows count, its mask does not
     outlined = tuple(one for one in annotations if one.masks and one.kind != "sr")
+    _refuse_half_read(outlined)
     mapped = _labels(outlined, order, _label_grid(outlined, channels))
     return Case(
         ref=item.ref,
@@ -129,6 +131,18 @@ def read_case(item: CaseItem, order: Order) -> Case:
         unmapped=mapped.unmapped if mapped else (),
         steps=_notes(annotations),
     )
+
+
+def _refuse_half_read(annotations: Sequence[Annotation]) -> None:
+    """Refuse a case where a segment was left out while reading: without it a lesion would be background.
+
+    Raises:
+        IncompleteLabelsError: It names the annotation and the item.
+    """
+    for one in annotations:
+        for issue in one.issues:
+            if issue.is_left_out:
+                raise IncompleteLabelsError(f"{one.source}: {issue}", hint="mend or remove the annotation")
 
 
 def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:

@@ -21,11 +21,13 @@ import pydicom
 from racoon_data.errors import RacoonError
 from racoon_data.events import Event
 from racoon_data.files.atomic import sha256_of
-from racoon_data.labels import Annotation, Mask
-from racoon_data.ports import Aggregator, AnnotationReader, Exporter, Source
-from racoon_data.refs import InstanceRef, Query, SeriesRef, StudyRef
+from racoon_data.grid.place import place
+from racoon_data.labels import Annotation, Mask, SegmentMask
+from racoon_data.ports import Aggregator, AnnotationReader, Exporter, Source, ToolReader
+from racoon_data.refs import InstanceRef, Query, SeriesRef, StudyRef, is_uid
 from racoon_data.testing.bad_input import truncated
 from racoon_data.testing.makers import MadeSeries, a_series
+from racoon_data.tool_exports import Look
 
 
 class SourceContract(ABC):
@@ -148,6 +150,107 @@ class AnnotationReaderContract(ABC):
         return self.reader().read(
             outlined.path, source=outlined.ref, image=image, geometry=series.geometry, sop_uids=series.sop_uids
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exported:
+    """A file of another tool and what it says.
+
+    Attributes:
+        path: The file.
+        masks: True masks ``[k, j, i]`` on the series' grid by segment name; none for a report.
+        findings: How many findings it holds.
+    """
+
+    path: Path
+    masks: Mapping[str, Mask]
+    findings: int = 0
+
+
+class ToolReaderContract(ABC):
+    """What every reader of another tool's files keeps: its own files alone, masks in their place, named errors."""
+
+    @abstractmethod
+    def reader(self) -> ToolReader:
+        """Give the reader."""
+
+    @abstractmethod
+    def export(self, folder: Path, series: MadeSeries) -> Exported:
+        """Write an annotation of the series in the tool's format, refer to it, and tell the truth about it."""
+
+    def test_it_claims_its_files_alone(self, tmp_path: Path) -> None:
+        """It offers what the protocol asks for, claims its own file, and no DICOM, empty, absent or foreign one."""
+        series = a_series(tmp_path / "ct", slices=6)
+        exported = self.export(tmp_path / "export", series)
+        (tmp_path / "empty.json").touch()
+        (tmp_path / "words.txt").write_text("no annotation", encoding="utf-8")
+        foreign = (series.paths[0], tmp_path / "empty.json", tmp_path / "words.txt", tmp_path / "absent.xml")
+        assert isinstance(self.reader(), ToolReader)
+        assert self.reader().kind
+        assert self.reader().claims(exported.path)
+        assert not any(self.reader().claims(path) for path in foreign)
+
+    def test_masks_are_the_truth_on_the_image_grid(self, tmp_path: Path) -> None:
+        """On an axial, a coronal and an oblique series the house places every mask voxel for voxel."""
+        for orientation in ("axial", "coronal", "oblique"):
+            series = a_series(tmp_path / orientation / "ct", slices=6, orientation=orientation)
+            exported = self.export(tmp_path / orientation / "export", series)
+            found = self._read(exported, series)
+            masks = {one.segment.name: one.mask for one in found.masks}
+            assert masks.keys() == exported.masks.keys()
+            assert all(np.array_equal(masks[name], truth) for name, truth in exported.masks.items()), orientation
+            assert len(found.findings) == exported.findings
+
+    def test_it_names_its_series(self, tmp_path: Path) -> None:
+        """What it points at is the series, one of its images, or its study."""
+        series = a_series(tmp_path / "ct", slices=6)
+        pointers = self._look(self.export(tmp_path / "export", series)).exports[0].pointers
+        named = pointers.series_uids | pointers.sop_uids | {pointers.study_uid}
+        assert named & {series.ref.series_uid, series.ref.study_uid, *series.sop_uids}
+
+    def test_the_same_content_has_the_same_uid(self, tmp_path: Path) -> None:
+        """Reading twice gives the same UIDs, and they are UIDs."""
+        exported = self.export(tmp_path / "export", a_series(tmp_path / "ct", slices=6))
+        first, second = (tuple(one.uid for one in self._look(exported).exports) for _ in range(2))
+        assert first == second
+        assert all(is_uid(uid) for uid in first)
+
+    def test_masks_come_under_numbers_of_segments(self, tmp_path: Path) -> None:
+        """Every mask belongs to a described segment and has the shape of the stated grid."""
+        exported = self.export(tmp_path / "export", a_series(tmp_path / "ct", slices=6))
+        for export in self._look(exported).exports:
+            numbers = [segment.number for segment in export.segments]
+            assert len(numbers) == len(set(numbers))
+            for drawn in self.reader().masks(exported.path, export):
+                assert drawn.number in numbers
+                assert export.grid is not None
+                assert drawn.mask.shape == export.grid.array_shape
+                assert drawn.mask.dtype == np.bool_
+
+    def test_a_cut_file_is_a_named_error(self, tmp_path: Path) -> None:
+        """A truncated file ends in a racoon error, never in half an annotation."""
+        exported = self.export(tmp_path / "export", a_series(tmp_path / "ct", slices=6))
+        truncated(exported.path, keep=0.5)
+        assert raises_racoon_error(lambda: self._look(exported))
+
+    def test_an_absent_file_is_a_named_error(self, tmp_path: Path) -> None:
+        """A file that went away ends in a racoon error."""
+        exported = self.export(tmp_path / "export", a_series(tmp_path / "ct", slices=6))
+        exported.path.unlink()
+        assert raises_racoon_error(lambda: self._look(exported))
+
+    def _look(self, exported: Exported) -> Look:
+        return self.reader().look(exported.path)
+
+    def _read(self, exported: Exported, series: MadeSeries) -> Annotation:
+        [export] = self._look(exported).exports
+        masks = []
+        for drawn in self.reader().masks(exported.path, export):
+            assert export.grid is not None
+            segment = next(one for one in export.segments if one.number == drawn.number)
+            masks.append(SegmentMask(segment, place(drawn.mask, export.grid, series.geometry).mask))
+        source = InstanceRef(export.pointers.study_uid, "", export.uid)
+        return Annotation(source, export.kind, series.ref, series.geometry, tuple(masks), export.findings)
 
 
 class ExporterContract(ABC):

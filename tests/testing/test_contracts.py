@@ -152,7 +152,7 @@ def test_a_reader_that_flips_slices_is_caught(tmp_path):
         def read(self, path, **facts):
             """Flip k."""
             found = super().read(path, **facts)
-            return replace(found, masks=tuple(replace(one, mask=one.mask[::-1]) for one in found.masks))
+            return replace(found, masks=tuple(replace(one, drawn=one.mask[::-1]) for one in found.masks))
 
     contract = TestSegByHighdicom()
     contract.reader = Flipping

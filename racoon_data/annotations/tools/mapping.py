@@ -46,7 +46,7 @@ class TextTable(Frozen):
     required: bool = False
 
 
-TextRule = PathText | TextTable
+TextRule = PathText | tuple[PathText, ...] | TextTable
 
 
 class CodeTable(Frozen):
@@ -222,7 +222,7 @@ def _explained(error: Any, document: dict[str, Any]) -> str:
 
 def _is_branch(part: object) -> bool:
     """Tell whether pydantic named a branch of a union instead of a key."""
-    return isinstance(part, str) and ("[" in part or part in ("TextTable", "CodeTable"))
+    return isinstance(part, str) and ("[" in part or part in ("TextTable", "CodeTable", "constrained-str"))
 
 
 def _rule_at(loc: list[Any], document: dict[str, Any]) -> str:
@@ -282,6 +282,8 @@ def paths_in_rule(value: object) -> tuple[str, ...]:
     """Give the paths of a text rule or code rule, in the order they are tried."""
     if isinstance(value, str):
         return (value,)
+    if isinstance(value, tuple):
+        return value
     if isinstance(value, (TextTable, CodeTable)):
         return (value.path,) if isinstance(value.path, str) else value.path
     return ()

@@ -66,7 +66,7 @@ def pull(
         _preview(options)
         return
     peer, refs = _asked(options)
-    with _spool_and_ledger(out, site) as (spool, ledger_path), Ledger(ledger_path) as ledger:
+    with spool_and_ledger(out, site) as (spool, ledger_path), Ledger(ledger_path) as ledger:
         verdicts = _retrieved(peer, refs, (spool, ledger), options)
         reasons = [_reasons(ledger, one) for one in verdicts]
     rows = [
@@ -129,7 +129,8 @@ def _retrieved(
 
 
 @contextmanager
-def _spool_and_ledger(out: Path | None, site: Path | None) -> Iterator[tuple[Path, Path]]:
+def spool_and_ledger(out: Path | None, site: Path | None) -> Iterator[tuple[Path, Path]]:
+    """Give spool and ledger of a folder or a site, which is ours alone meanwhile."""
     from racoon_data.site.lock import site_lock
 
     try:

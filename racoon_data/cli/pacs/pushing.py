@@ -18,7 +18,7 @@ from racoon_data.cli.pacs.options import (
     SiteOption,
     TimeoutOption,
     TitleOption,
-    node_named,
+    any_node_named,
     open_or_find_site,
     show,
 )
@@ -37,12 +37,12 @@ def push(
     dry_run: DryOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send DICOM files to a PACS (C-STORE). Example: racoon pacs push pacs results/."""
+    """Send DICOM files to a PACS (C-STORE) or service (STOW-RS). Example: racoon pacs push pacs results/."""
     from racoon_data.dicom.sorting import files_under
     from racoon_data.outcomes import exit_code_of
-    from racoon_data.pacs.push import push as send
+    from racoon_data.pacs.sources import push_to
 
-    peer = node_named(node, site, locals())
+    peer = any_node_named(node, site, locals())
     paths = files_under(folder)
     if not paths:
         raise NothingMatchedError(f"{folder} holds no file", hint="name a folder of DICOM files")
@@ -51,7 +51,7 @@ def push(
         show(("file", "bytes"), [[str(path), path.stat().st_size] for path in paths], as_json)
         return
     with console.progress() as on_event:
-        outcomes = send(peer, paths, on_event=on_event)
+        outcomes = push_to(peer, paths, on_event=on_event)
     rows = [[str(one.ref), str(one.status), one.code, one.message] for one in outcomes]
     show(("ref", "status", "code", "message"), rows, as_json)
     raise typer.Exit(int(exit_code_of(outcomes)))

@@ -25,7 +25,6 @@ from racoon_data.cli.pacs.options import (
     TimeoutOption,
     TitleOption,
     any_node_named,
-    node_named,
     question_of,
 )
 from racoon_data.errors import NothingMatchedError, SettingsError
@@ -42,11 +41,11 @@ def echo(
     timeout: TimeoutOption = 30.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a PACS whether it answers (C-ECHO). Example: racoon pacs echo pacs."""
-    from racoon_data.pacs.node import echo as ask
+    """Ask a node whether it answers (C-ECHO, or one study over QIDO-RS). Example: racoon pacs echo pacs."""
+    from racoon_data.pacs.node import echo_any
 
-    peer = node_named(node, site, locals())
-    seconds = ask(peer)
+    peer = any_node_named(node, site, locals())
+    seconds = echo_any(peer)
     if as_json:
         console.document({"node": asdict(peer), "seconds": round(seconds, 4)})
     else:

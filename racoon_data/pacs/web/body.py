@@ -68,6 +68,11 @@ class Body:
         self._left -= count
         return count
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether nothing is left to read."""
+        return self._is_done or (self._left == 0 and not self._is_chunked)
+
     def read(self, limit: int) -> bytes:
         """Read the whole body.
 
