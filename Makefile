@@ -38,7 +38,7 @@ kill-loop: $(READY) ## Kill a pull 25 times at random moments and count what is 
 	$(BIN)/python -m tests.pacs.kill_loop
 
 conformance: $(READY) ## Judge racoon and other converters on hard cases, and write docs/conformance.md
-	$(BIN)/python -m tests.conformance.write
+	$(BIN)/python -m tests.conformance.write $(NEW)
 
 schemas: $(READY) ## Write the schemas that are generated from models
 	$(BIN)/python -m tests.schemas.write
