@@ -31,6 +31,7 @@ check: $(READY) ## Style, types, import contracts and the house test
 
 bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/help_time.py
+	if command -v Orthanc && command -v storescp; then $(BIN)/python benchmarks/pacs_retrieve.py && $(BIN)/python benchmarks/pacs_store.py; fi
 	$(BIN)/python benchmarks/rtstruct.py
 	$(BIN)/python benchmarks/seg.py
 
