@@ -31,6 +31,8 @@ check: $(READY) ## Style, types, import contracts and the house test
 
 bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/help_time.py
+	$(BIN)/python benchmarks/pacs_serve.py
+	if test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so; then $(BIN)/python benchmarks/pacs_web.py; fi
 	$(BIN)/python benchmarks/rtstruct.py
 
 conformance: $(READY) ## Judge racoon and other converters on hard cases, and write docs/conformance.md
