@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +62,18 @@ class Segment:
     tracking_uid: str = ""
 
 
+def _sparse_zeros(shape: tuple[int, int, int]) -> Mask:
+    """Make a mask of nothing whose memory is taken page by page where it is written.
+
+    numpy asks for huge pages, so a small lesion would cost two megabytes in every few slices.
+    """
+    size = math.prod(shape)
+    if not size or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.zeros(shape, dtype=np.bool_)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype=np.bool_).reshape(shape)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxedMask:
     """A mask kept only where it is set; a lesion of a thousand voxels does not cost a whole grid.
@@ -76,7 +90,7 @@ class BoxedMask:
 
     def whole(self) -> Mask:
         """Make the whole mask ``[k, j, i]``."""
-        mask = np.zeros(self.shape, dtype=np.bool_)
+        mask = _sparse_zeros(self.shape)
         mask[tuple(slice(low, low + size) for low, size in zip(self.start, self.piece.shape, strict=True))] = self.piece
         return mask
 
@@ -178,11 +192,13 @@ class ItemIssue:
         item: Which item, such as ``segment 3``, ``frame 12``, ``ROI 2`` or ``group 1``.
         code: Code of the kind of error (``docs/errors.md``), such as ``annotation.broken_item``.
         message: What happened to it, without patient values.
+        is_left_out: No mask of it was made although it has one, so the labels of this image lack something.
     """
 
     item: str
     code: str
     message: str
+    is_left_out: bool = False
 
     def __str__(self) -> str:
         return f"{self.item}: {self.message} ({self.code})"

@@ -23,6 +23,14 @@ class OpenContours(StrEnum):
     MASKS = "masks"
 
 
+class Fractional(StrEnum):
+    """From which part of the maximum on a fractional value belongs to the segment: above zero, half, or all."""
+
+    ANY = "any"
+    HALF = "half"
+    FULL = "full"
+
+
 @dataclass(frozen=True, slots=True)
 class ReadingPolicies:
     """Choices made while reading annotations; each that decided something is recorded in the notes.
@@ -32,11 +40,13 @@ class ReadingPolicies:
         open_contours: What becomes of points and open lines.
         fill_gaps: Up to so many slices in a row without a contour are interpolated between the contoured
             slices around them; 0 leaves them empty.
+        fractional: From where on a value of a fractional segmentation counts.
     """
 
     nesting: Nesting = Nesting.XOR
     open_contours: OpenContours = OpenContours.ROWS
     fill_gaps: int = 0
+    fractional: Fractional = Fractional.HALF
 
 
 DEFAULT_POLICIES = ReadingPolicies()

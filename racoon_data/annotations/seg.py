@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,6 @@ import pydicom
 from racoon_data.annotations.frames import WATCHED, Frame, frames_of, slice_step_mm
 from racoon_data.annotations.placing import TOLERANCE_VOXELS, Piece, Place, Placer, joined
 from racoon_data.annotations.segments import (
-    FRACTIONAL_POLICIES,
     backgrounds,
     coding_issues,
     described,
@@ -41,6 +41,7 @@ from racoon_data.errors import (
 )
 from racoon_data.geometry import Geometry
 from racoon_data.labels import Annotation, BoxedMask, ItemIssue, Mask, SegmentMask
+from racoon_data.policies import DEFAULT_POLICIES, Fractional, ReadingPolicies
 from racoon_data.refs import InstanceRef, SeriesRef
 
 _TYPES = ("BINARY", "FRACTIONAL", "LABELMAP")
@@ -84,10 +85,14 @@ class SegReader:
     """Reads DICOM segmentations: every segment becomes one mask, overlap kept.
 
     Attributes:
-        fractional: Name of the policy for FRACTIONAL values, one of ``FRACTIONAL_POLICIES``.
+        policies: From where on values of FRACTIONAL files count.
     """
 
-    fractional: str = "half"
+    policies: ReadingPolicies = DEFAULT_POLICIES
+
+    def under(self, policies: ReadingPolicies) -> Self:
+        """Give a reader that follows these policies."""
+        return replace(self, policies=policies)
 
     @property
     def sop_classes(self) -> frozenset[str]:
@@ -126,7 +131,7 @@ class SegReader:
             scanned = scan(path, watch=WATCHED)
             dataset = read_dataset(path, is_scanned=True)
             _require_known(dataset, geometry)
-            rule, notes = _rule(dataset, self.fractional)
+            rule, notes = _rule(dataset, self.policies.fractional)
             canvas = _Canvas(geometry)
             frames = frames_of(dataset, scanned)
             _require_same_step(dataset, frames, geometry)
@@ -150,7 +155,7 @@ def _require_known(dataset: pydicom.Dataset, geometry: Geometry) -> None:
         )
 
 
-def _rule(dataset: pydicom.Dataset, policy: str) -> tuple[_Rule, tuple[str, ...]]:
+def _rule(dataset: pydicom.Dataset, policy: Fractional) -> tuple[_Rule, tuple[str, ...]]:
     kind = text_of(dataset, "SegmentationType")
     if kind == "LABELMAP":
         return _Rule(kind, backgrounds=backgrounds(dataset)), ()
@@ -257,14 +262,19 @@ def _frame_issues(canvas: _Canvas) -> Iterator[ItemIssue]:
     of_segments = {id(error) for error in canvas.spoilt.values()}
     for index, error in canvas.lost.items():
         if id(error) not in of_segments:
-            yield issue(f"frame {index + 1}", type(error), f"is left out, segments may lack its plane: {error.message}")
+            yield issue(
+                f"frame {index + 1}",
+                type(error),
+                f"is left out, segments may lack its plane: {error.message}",
+                is_left_out=True,
+            )
 
 
 def _mask_issues(number: int, drawn: BoxedMask | None, canvas: _Canvas) -> Iterator[ItemIssue]:
     name = f"segment {number}"
     if (error := canvas.spoilt.get(number)) is not None:
         frame = next(index for index, lost in canvas.lost.items() if lost is error) + 1
-        yield issue(name, type(error), f"is left out because of frame {frame}: {error.message}")
+        yield issue(name, type(error), f"is left out because of frame {frame}: {error.message}", is_left_out=True)
         return
     if outside := canvas.outside[number]:
         yield issue(name, OutsideImageError, f"{outside} voxel(s) lie outside the image and were left out")
@@ -282,6 +292,3 @@ def _refuse(canvas: _Canvas, issues: Sequence[ItemIssue]) -> None:
         raise next(iter(canvas.lost.values()))
     hint = "check that it was exported with its content and from this series"
     raise AnnotationError(f"no segment covers a voxel of the image: {'; '.join(map(str, issues))}", hint=hint)
-
-
-__all__ = ["FRACTIONAL_POLICIES", "SegReader"]

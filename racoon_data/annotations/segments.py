@@ -9,19 +9,20 @@ import pydicom
 
 from racoon_data.annotations.codes import concept_of, first, items
 from racoon_data.dicom.headers import number_of, text_of, value_of, whole_of
-from racoon_data.errors import BrokenItemError, RacoonError, SettingsError, UncodedItemError
+from racoon_data.errors import RacoonError, UncodedItemError
 from racoon_data.labels import ItemIssue, Segment
+from racoon_data.policies import Fractional
 
-# Policies for FRACTIONAL: the part of MaximumFractionalValue from which on a voxel belongs to the segment.
-FRACTIONAL_POLICIES = {"any": 0.0, "half": 0.5, "full": 1.0}
+# The part of MaximumFractionalValue from which on a voxel belongs to a segment, by policy.
+_PARTS = {Fractional.ANY: 0.0, Fractional.HALF: 0.5, Fractional.FULL: 1.0}
 
 _BACKGROUND = ("DCM", "125040")
 _PLACEHOLDERS = frozenset({"", "N/A"})
 
 
-def issue(item: str, kind: type[RacoonError], message: str) -> ItemIssue:
+def issue(item: str, kind: type[RacoonError], message: str, *, is_left_out: bool = False) -> ItemIssue:
     """Say what is wrong with one item, under the code of a kind of error."""
-    return ItemIssue(item, kind.code, message)
+    return ItemIssue(item, kind.code, message, is_left_out)
 
 
 def described(dataset: pydicom.Dataset) -> dict[int, pydicom.Dataset]:
@@ -54,7 +55,7 @@ def coding_issues(number: int, item: pydicom.Dataset | None) -> Iterator[ItemIss
     """Name what a segment's description lacks; its mask is kept all the same."""
     name = f"segment {number}"
     if item is None:
-        yield issue(name, BrokenItemError, "has frames and no description")
+        yield issue(name, UncodedItemError, "has frames and no description; it is named by its number")
         return
     kind = concept_of(item, "SegmentedPropertyTypeCodeSequence")
     if kind is None:
@@ -79,17 +80,10 @@ def backgrounds(dataset: pydicom.Dataset) -> frozenset[int]:
     return frozenset(found if is_segment else {*found, 0})
 
 
-def threshold_of(dataset: pydicom.Dataset, policy: str) -> tuple[float, tuple[str, ...]]:
-    """Give the lowest stored value that belongs to a fractional segment, and the sentences that say so.
-
-    Raises:
-        SettingsError: There is no such policy.
-    """
-    if policy not in FRACTIONAL_POLICIES:
-        known = ", ".join(FRACTIONAL_POLICIES)
-        raise SettingsError(f"no fractional policy {policy!r}", hint=f"one of: {known}")
+def threshold_of(dataset: pydicom.Dataset, policy: Fractional) -> tuple[float, tuple[str, ...]]:
+    """Give the lowest stored value that belongs to a fractional segment, and the sentences that say so."""
     most = number_of(dataset, "MaximumFractionalValue")
-    part = FRACTIONAL_POLICIES[policy]
+    part = _PARTS[policy]
     meaning = text_of(dataset, "SegmentationFractionalType").lower() or "fraction"
     wording = f"from {part} of the maximum on" if part else "wherever they are above zero"
     notes = [f"fractional values ({meaning}) count {wording}"]

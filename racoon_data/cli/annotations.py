@@ -13,7 +13,7 @@ from racoon_data import console
 from racoon_data.cli.annotations_export import export
 from racoon_data.errors import NothingMatchedError
 from racoon_data.outcomes import exit_code_of
-from racoon_data.policies import Nesting, OpenContours, ReadingPolicies
+from racoon_data.policies import Fractional, Nesting, OpenContours, ReadingPolicies
 from racoon_data.refs import FileRef
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ def read(
         int,
         typer.Option("--fill-gaps", min=0, help="Interpolate up to N slices without a contour between two with one."),
     ] = 0,
+    fractional: Annotated[
+        Fractional,
+        typer.Option("--fractional", help="From where on a fractional value counts: above zero, half, or all."),
+    ] = Fractional.HALF,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the links and write nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
@@ -78,7 +82,7 @@ def read(
         _end(bool(found.sorted.annotations), found.outcomes)
         return
     with console.progress() as on_event:
-        policies = ReadingPolicies(nested, open_contours, fill_gaps)
+        policies = ReadingPolicies(nested, open_contours, fill_gaps, fractional)
         account = read_found(found, out, resample=resample, policies=policies, on_event=on_event)
     if as_json:
         console.document(account.to_json())

@@ -34,6 +34,13 @@ class Values(StrEnum):
     PHILIPS = "philips"
 
 
+class Time(StrEnum):
+    """What becomes of volumes that differ in time or diffusion weighting alone."""
+
+    JOIN = "join"
+    SPLIT = "split"
+
+
 @app.command()
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Folder of DICOM files.")],
@@ -44,17 +51,32 @@ def convert(
         Values,
         typer.Option(help="Where an image offers several: rescaled, real-world mapped or Philips floating point."),
     ] = Values.RESCALE,
-    workers: Annotated[int, typer.Option(min=1, help="Local worker processes.")] = 1,
+    time: Annotated[Time, typer.Option(help="Time points and diffusion weightings: 4D, or 3D files.")] = Time.JOIN,
+    regular: Annotated[
+        bool,
+        typer.Option("--regular", help="Resample tilted (as a copy), uneven and gapped stacks from true positions."),
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Local worker processes, each with one volume at a time.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to use instead (tcp://host:8786).")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Turn DICOM series into NIfTI files, each certified against its headers. Example: racoon convert dicom/ nifti/."""
     from racoon_data.convert.choices import Choices
-    from racoon_data.convert.folder import convert_folder
+    from racoon_data.convert.folder import Run, convert_folder
 
-    choices = Choices(values=values.value, is_colour=colour is Colour.KEEP, is_suv=suv)
+    choices = Choices(
+        values=values.value,
+        is_colour=colour is Colour.KEEP,
+        is_suv=suv,
+        is_time_joined=time is Time.JOIN,
+        is_regular=regular,
+    )
+    run = Run(workers, scheduler)
     with console.progress() as on_event:
-        report = convert_folder(source, out, choices=choices, workers=workers, is_plan=dry_run, on_event=on_event)
+        report = convert_folder(source, out, choices=choices, run=run, is_plan=dry_run, on_event=on_event)
     if as_json:
         console.document(report.to_json())
     else:

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from racoon_data.convert.choices import DEFAULT, Choices
+from racoon_data.convert.gradients import gradients_of, write_gradients
+from racoon_data.convert.joining import Stacks, as_one, joined
 from racoon_data.convert.promises import Terms
-from racoon_data.convert.publish import publish
+from racoon_data.convert.publish import How, publish
+from racoon_data.convert.regular import regular_copy, regular_geometry
+from racoon_data.convert.sidecar import sidecar_facts, step_s, volume_name
+from racoon_data.convert.stacked import stacked_in_time
 from racoon_data.convert.suv import suv_of, with_suv
-from racoon_data.dicom.series import Series, Sorted
+from racoon_data.dicom.filling import Stacked
+from racoon_data.dicom.series import Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
-from racoon_data.dicom.stacking import geometry_of, stack_stored
-from racoon_data.errors import NothingMatchedError
+from racoon_data.dicom.stacking import geometry_of
+from racoon_data.errors import MissingSlicesError, NothingMatchedError, RacoonError, UnevenSpacingError
 from racoon_data.events import OnEvent, ignore
+from racoon_data.files.nifti import is_sheared
 from racoon_data.files.sidecar import write_sidecar
-from racoon_data.outcomes import Outcome, tally
-from racoon_data.refs import FileRef
+from racoon_data.outcomes import Outcome, Status
+from racoon_data.refs import FileRef, Ref
 from racoon_data.runner.run import Result, run_items
 
 MANIFEST = "conversion.json"
 Facts = dict[str, object]
+Rows = tuple[Facts, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class ConvertReport:
 
     Attributes:
         files_in: Files found.
+        written: Files of which slices are in a volume.
         volumes: One JSON-ready row per volume: ``file``, ``series``, ``part``, ``instances`` ...
         annotations: Annotation files, left for ``racoon annotations``.
         outcomes: One outcome per file that is in no volume and is no annotation.
@@ -40,6 +47,7 @@ class ConvertReport:
     """
 
     files_in: int
+    written: frozenset[Ref]
     volumes: tuple[Facts, ...]
     annotations: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
@@ -47,15 +55,25 @@ class ConvertReport:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Files in, and where each of them went; the rest sums to ``files_in``."""
-        counted = tally(self.outcomes)
+        """Files in, and where each of them went; the rest sums to ``files_in``.
+
+        A file of many frames of which some were converted counts as converted; what was refused of it is an outcome.
+        """
+        lost = {outcome.ref: Status.SKIPPED for outcome in self.outcomes if outcome.ref not in self.written}
+        lost |= {outcome.ref: outcome.status for outcome in self.outcomes if _is_lost(outcome, self.written)}
+        ends = list(lost.values())
         return {
             "files_in": self.files_in,
-            "converted": self.files_in - len(self.annotations) - counted.total,
+            "converted": len(self.written),
             "annotations": len(self.annotations),
-            "skipped": counted.skipped,
-            "failed": counted.failed,
+            "skipped": ends.count(Status.SKIPPED),
+            "failed": ends.count(Status.FAILED),
         }
+
+    @property
+    def is_whole(self) -> bool:
+        """Every file that came in is accounted for."""
+        return self.files_in == sum(self.counts.values()) - self.files_in
 
     def to_json(self) -> Facts:
         """Give the report as a JSON document (``schemas/conversion``, less version and software)."""
@@ -67,12 +85,28 @@ class ConvertReport:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where volumes are converted; each worker holds one volume at a time.
+
+    Attributes:
+        workers: Local worker processes.
+        scheduler: Address of a Dask scheduler to use instead.
+    """
+
+    workers: int = 1
+    scheduler: str | None = None
+
+
+ALONE = Run()
+
+
 def convert_folder(
     source: Path,
     out: Path,
     *,
     choices: Choices = DEFAULT,
-    workers: int = 1,
+    run: Run = ALONE,
     is_plan: bool = False,
     on_event: OnEvent = ignore,
 ) -> ConvertReport:
@@ -85,7 +119,7 @@ def convert_folder(
         source: Folder of DICOM files, sorted or not.
         out: Folder to write into; files already there are not read as input.
         choices: What to write of each volume.
-        workers: Local worker processes.
+        run: Where the work is done.
         is_plan: Sort and check geometry, decode and write nothing.
         on_event: Listener.
 
@@ -98,43 +132,47 @@ def convert_folder(
     found = sort_files(paths, root=source)
     if not found.series and not found.annotations and _holds_no_dicom(found):
         raise NothingMatchedError(f"no DICOM file below {source}", hint="name another folder")
-    work = _plan if is_plan else partial(_convert, out, choices)
-    items = [(series.ref, series) for series in found.series]
-    results = list(run_items("convert", items, work, workers=workers, on_event=on_event))
-    report = _report(found, results, source, len(paths), is_plan)
+    stacks = joined(found.series) if choices.is_time_joined else tuple((one,) for one in found.series)
+    work = partial(_plan, choices) if is_plan else partial(_convert, out, choices)
+    items = [(one[0].ref, one) for one in stacks]
+    results = list(run_items("convert", items, work, workers=run.workers, scheduler=run.scheduler, on_event=on_event))
+    report = _report(found, list(zip(stacks, results, strict=True)), source, len(paths))
+    if not report.is_whole:
+        raise RacoonError(f"files do not add up: {report.counts}", hint="report it with the list of files")
+    report = replace(report, is_plan=is_plan)
     if not is_plan:
         write_sidecar(out / MANIFEST, report.to_json(), schema="conversion")
     return report
+
+
+def _is_lost(outcome: Outcome, written: frozenset[Ref]) -> bool:
+    return outcome.status is Status.FAILED and outcome.ref not in written
 
 
 def _holds_no_dicom(found: Sorted) -> bool:
     return all(outcome.code == "dicom.not_dicom" for outcome in found.outcomes)
 
 
-def _report(
-    found: Sorted, results: Sequence[Result[Facts]], source: Path, files_in: int, is_plan: bool
-) -> ConvertReport:
-    pairs = list(zip(found.series, results, strict=True))
+def _report(found: Sorted, pairs: Sequence[tuple[Stacks, Result[Rows]]], source: Path, files_in: int) -> ConvertReport:
+    used = {header.path for stacks, result in pairs if result.value for one in stacks for header in one.slices}
     refused = [
-        outcome for series, result in pairs if result.value is None for outcome in _each_file(series, result, source)
+        outcome for stacks, result in pairs if result.value is None for outcome in _each_file(stacks, result, source)
     ]
-    by_file = {str(outcome.ref): outcome for outcome in (*found.outcomes, *refused)}
-    outcomes = [by_file[name] for name in sorted(by_file)]
     return ConvertReport(
         files_in=files_in,
-        volumes=tuple(result.value for _, result in pairs if result.value is not None),
+        written=frozenset(FileRef(_name(path, source)) for path in used),
+        volumes=tuple(row for _, result in pairs for row in result.value or ()),
         annotations=tuple(sorted(_name(file.path, source) for file in found.annotations)),
-        outcomes=tuple(outcomes),
-        is_plan=is_plan,
+        outcomes=tuple(sorted([*found.outcomes, *refused], key=lambda outcome: str(outcome.ref))),
     )
 
 
-def _each_file(series: Series, result: Result[Facts], source: Path) -> list[Outcome]:
-    """Spread the end of a series over its files, so that sums of files agree."""
+def _each_file(stacks: Stacks, result: Result[Rows], source: Path) -> list[Outcome]:
+    """Spread the end of a volume over its files, so that sums of files agree."""
     end = result.outcome
+    paths = dict.fromkeys(header.path for one in stacks for header in one.slices)
     return [
-        Outcome(FileRef(_name(path, source)), end.step, end.status, end.code, end.message, end.hint)
-        for path in dict.fromkeys(header.path for header in series.slices)
+        Outcome(FileRef(_name(path, source)), end.step, end.status, end.code, end.message, end.hint) for path in paths
     ]
 
 
@@ -142,33 +180,57 @@ def _name(path: Path, source: Path) -> str:
     return path.relative_to(source).as_posix() if path.is_relative_to(source) else path.name
 
 
-def _plan(series: Series) -> Facts:
-    geometry = geometry_of(series)
+def _plan(choices: Choices, stacks: Stacks) -> tuple[Facts, ...]:
+    try:
+        geometry = geometry_of(stacks[0])
+    except (MissingSlicesError, UnevenSpacingError):
+        if not choices.is_regular or len(stacks) > 1:
+            raise
+        geometry = regular_geometry(stacks[0])
     spacing_mm = [round(size, 6) for size in geometry.spacing_mm]
-    return {**_row(series), "geometry": {"shape": list(geometry.shape), "spacing_mm": spacing_mm}}
+    shape = [*geometry.shape, *([len(stacks)] if len(stacks) > 1 else [])]
+    return ({**_row(stacks), "geometry": {"shape": shape, "spacing_mm": spacing_mm}},)
 
 
-def _convert(out: Path, choices: Choices, series: Series) -> Facts:
-    row = _row(series)
+def _convert(out: Path, choices: Choices, stacks: Stacks) -> tuple[Facts, ...]:
     suv_facts: Facts = {}
-    if choices.is_suv and series.acquisition.modality == "PT":
-        suv = suv_of(series)
-        series, suv_facts = with_suv(series, suv), {"SUV": suv.facts}
-    stacked = stack_stored(series, choices.wanted)
-    terms = Terms(choices.wanted)
-    published = publish(stacked, series, out / str(row["file"]), terms=terms)
+    if choices.is_suv and stacks[0].acquisition.modality == "PT":
+        suv = suv_of(stacks[0])
+        stacks, suv_facts = tuple(with_suv(one, suv_of(one)) for one in stacks), {"SUV": suv.facts}
+    how = How(Terms(choices.wanted), step_s(stacks))
+    try:
+        stacked = stacked_in_time(stacks, choices.wanted)
+    except (MissingSlicesError, UnevenSpacingError):
+        if not choices.is_regular or len(stacks) > 1:
+            raise
+        return (_copy(out, stacks, how, suv_facts),)
+    row = _write(out / volume_name(as_one(stacks)), stacked, stacks, how, suv_facts)
+    if choices.is_regular and is_sheared(stacked.geometry) and len(stacks) == 1:
+        return (row, _copy(out, stacks, how, suv_facts))
+    return (row,)
+
+
+def _copy(out: Path, stacks: Stacks, how: How, known: Facts) -> Facts:
+    """Write the copy on a right-angled grid."""
+    stem = out / f"{volume_name(stacks[0])}_regular"
+    return _write(stem, regular_copy(stacks[0], how.terms.wanted), stacks, replace(how, is_resampled=True), known)
+
+
+def _write(stem: Path, stacked: Stacked, stacks: Stacks, how: How, known: Facts) -> Facts:
+    """Publish one file, its sidecar and, for diffusion, its gradients; give its row."""
+    published = publish(stacked, stacks, stem.with_name(f"{stem.name}.nii.gz"), how=how)
+    gradients = gradients_of(stacks, stacked.geometry)
+    if gradients is not None:
+        write_gradients(stem, gradients)
     decided = {"Decisions": list(stacked.decisions)} if stacked.decisions else {}
-    facts = {
-        **_sidecar(series),
-        **decided,
-        **suv_facts,
-        **{key: value for key, value in published.items() if key != "file"},
-    }
-    write_sidecar(out / f"{volume_name(series)}.json", {"file": published["file"], **facts}, schema="volume-sidecar")
+    facts = {**sidecar_facts(stacks), **decided, **known, **published}
+    write_sidecar(stem.with_name(f"{stem.name}.json"), facts, schema="volume-sidecar")
+    row = {**_row(stacks), "file": published["file"]}
     return {**row, **{key: published[key] for key in ("sha256", "bytes", "unit", "certificate")}}
 
 
-def _row(series: Series) -> Facts:
+def _row(stacks: Stacks) -> Facts:
+    series = as_one(stacks)
     return {
         "file": f"{volume_name(series)}.nii.gz",
         "study": series.ref.study_uid,
@@ -176,39 +238,5 @@ def _row(series: Series) -> Facts:
         "part": series.part,
         "modality": series.acquisition.modality,
         "instances": len(set(series.sop_uids)),
+        "volumes": len(stacks),
     }
-
-
-def volume_name(series: Series) -> str:
-    """Name a volume: modality, description, and a short hash of series and part, which keeps names apart."""
-    words = re.sub(r"[^A-Za-z0-9]+", "-", series.acquisition.description).strip("-")[:40]
-    key = "\n".join((series.ref.study_uid, series.ref.series_uid, series.part))
-    short = hashlib.sha256(key.encode()).hexdigest()[:10]
-    modality = re.sub(r"[^A-Za-z0-9]+", "", series.acquisition.modality)
-    return "_".join(part for part in (modality, words, short) if part)
-
-
-def _sidecar(series: Series) -> Facts:
-    """Facts of a series under BIDS names where they exist, DICOM keywords elsewhere."""
-    made = series.acquisition
-    facts: Facts = {
-        "Modality": made.modality,
-        "Manufacturer": made.manufacturer,
-        "ManufacturersModelName": made.model,
-        "SeriesDescription": made.description,
-        "BodyPart": made.body_part,
-        "ImageType": list(made.image_type),
-        "ConvolutionKernel": list(made.kernel),
-        "SliceThickness": made.slice_thickness_mm,
-        "KVP": made.kvp,
-        "ContrastBolusAgent": made.contrast_agent,
-        "PatientPosition": made.patient_position,
-        "StudyInstanceUID": series.ref.study_uid,
-        "SeriesInstanceUID": series.ref.series_uid,
-        "FrameOfReferenceUID": series.frame_of_reference,
-        "Part": series.part,
-    }
-    known = {key: value for key, value in facts.items() if value not in ("", [], None)}
-    frames = [header.frame + 1 for header in series.slices if header.frame is not None]
-    numbers = {"FrameNumbers": frames} if frames else {}
-    return {**known, "SOPInstanceUIDs": list(series.sop_uids), **numbers}

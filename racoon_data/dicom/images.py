@@ -7,6 +7,7 @@ from math import isfinite, sqrt
 from pathlib import Path
 
 from racoon_data.cases import Acquisition
+from racoon_data.dicom.diffusion import with_diffusion
 from racoon_data.dicom.facts import Facts
 from racoon_data.dicom.series import SliceHeader
 from racoon_data.errors import NoGeometryError, UnsupportedObjectError, UnsupportedPixelsError
@@ -55,6 +56,8 @@ def images_of(path: Path, facts: Facts) -> tuple[Image, ...]:
         from racoon_data.dicom.multiframe import frames_of
 
         return frames_of(path, facts)
+    if facts.private and facts.text("Modality") == "MR":
+        facts = with_diffusion(facts)
     return (image_of(path, facts),)
 
 

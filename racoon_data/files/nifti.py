@@ -30,6 +30,7 @@ from racoon_data.labels import BoxedMask, Mask
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 UNLABELLED = Labels()
+_HEAD_BYTES = 1 << 16
 _KEPT = ("uint8", "int16", "uint16", "int32", "float32")
 
 
@@ -150,18 +151,41 @@ def read_nifti(path: Path) -> tuple[npt.NDArray[Any], Geometry]:
     return parse_nifti(raw, name=path.name)
 
 
+def read_nifti_grid(path: Path) -> Geometry:
+    """Read the grid of a NIfTI-1 file from its header alone.
+
+    Raises:
+        DamagedDatasetError: The file is missing or no NIfTI.
+        DatasetError: It is not a volume with a place.
+    """
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(_HEAD_BYTES)
+        head = _inflated(raw, HEADER_BYTES) if raw[:2] == b"\x1f\x8b" else raw
+    except (OSError, zlib.error, IsalError, EOFError) as error:  # type: ignore[misc]  # isal's stub calls it a value
+        raise DamagedDatasetError(f"{path.name} cannot be read", hint="write it again") from error
+    header = header_of(head, path.name)
+    _require_volume(header, path.name)
+    return geometry_of_header(header, path.name)
+
+
 def parse_nifti(raw: bytes, *, name: str) -> tuple[npt.NDArray[Any], Geometry]:
     """Read a NIfTI-1 file from its bytes; see ``read_nifti``."""
     data = _unpacked(raw, name)
     header = header_of(data, name)
+    _require_volume(header, name)
     shape = header.shape
-    if len(shape) < 3 or min(shape) < 1 or any(size != 1 for size in shape[3:]):
-        raise DatasetError(f"{name} has shape {shape}, not three dimensions", hint="split it into volumes")
     count = shape[0] * shape[1] * shape[2]
     if len(data) - header.offset < count * header.dtype.itemsize:
         raise DamagedDatasetError(f"{name} ends before its voxels do", hint="write it again")
     array = np.frombuffer(data, dtype=header.dtype, count=count, offset=header.offset)
     return _scaled(array.reshape(shape[2], shape[1], shape[0]), header.scale), geometry_of_header(header, name)
+
+
+def _require_volume(header: Header, name: str) -> None:
+    shape = header.shape
+    if len(shape) < 3 or min(shape) < 1 or any(size != 1 for size in shape[3:]):
+        raise DatasetError(f"{name} has shape {shape}, not three dimensions", hint="split it into volumes")
 
 
 def header_of(data: bytes, name: str) -> Header:

@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 
 MOST_QUERIES = 3_000
 _MOST_REPEATS = 10_000
+_PARENTS = {
+    "SERIES": ("STUDY", "NumberOfStudyRelatedSeries", ("StudyInstanceUID",)),
+    "IMAGE": ("SERIES", "NumberOfSeriesRelatedInstances", ("StudyInstanceUID", "SeriesInstanceUID")),
+}
 _NUMBER = {"SERIES": "SeriesNumber", "IMAGE": "InstanceNumber"}
 
 Ask = Callable[[Query], Iterator[Match]]
@@ -116,6 +120,7 @@ class Completer:
         answer = yield from _noted(self._asked_once(query), numbers)
         if not self.is_suspect(level, answer) or numbers.is_all_here:
             return
+        numbers.announced = announced if announced is not None else self._announced(level, filters)
         for number in numbers.to_ask(can_prove_by_gaps=not answer.is_cut):
             dropped = self._dropped
             found = Query(level, {**query.filters, _NUMBER[level]: str(number)})
@@ -124,6 +129,15 @@ class Completer:
                 raise _unprovable(answer, f"the peer cannot be asked by {_NUMBER[level]}; raise its cap")
         if answer.is_cut and not numbers.is_all_here:
             raise _unprovable(answer, "the PACS's administrator can raise its cap")
+
+    def _announced(self, level: str, filters: Mapping[str, str]) -> int | None:
+        """Ask how many series or instances there are, where nothing but their parents was asked for."""
+        parent, keyword, uids = _PARENTS[level]
+        if any(value.strip() for name, value in filters.items() if name not in uids):
+            return None
+        query = Query(parent, {**{uid: filters.get(uid, "") for uid in uids}, keyword: ""})
+        texts = [match.attributes.get(keyword, "") for match in self.ask(query)]
+        return int(texts[0]) if len(texts) == 1 and texts[0].isdigit() else None
 
     def is_suspect(self, level: str, answer: Answer) -> bool:
         """Tell whether an answer may lack something.

@@ -13,6 +13,7 @@ class Numbers:
 
     Attributes:
         count: Answers noted.
+        announced: How many there are, as the peer says; ``None`` where it does not.
     """
 
     def __init__(self, keyword: str, announced: int | None) -> None:
@@ -23,14 +24,14 @@ class Numbers:
             announced: How many there are, as the peer says; ``None`` where it does not.
         """
         self._keyword = keyword
-        self._announced = announced
+        self.announced = announced
         self._seen: set[int] = set()
         self.count = 0
 
     @property
     def is_all_here(self) -> bool:
         """Whether as many were seen as announced."""
-        return self._announced is not None and self.count >= self._announced
+        return self.announced is not None and self.count >= self.announced
 
     def note(self, values: Mapping[str, str]) -> None:
         """Note one answer."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from racoon_data.annotations.tools.exports import ExportFile, LookedInto, as_file, look_into
+from racoon_data.annotations.tools.exports import ExportFile, LookedInto, as_file, is_copy, look_into
 from racoon_data.annotations.tools.labelled import LabelFileReader
 from racoon_data.deid.door import DeidentifiedInstance
 from racoon_data.deid.exports import ExportDoor, clean_export
@@ -19,7 +20,6 @@ from racoon_data.dicom.headers import read_dataset, text_of
 from racoon_data.dicom.sorting import files_under
 from racoon_data.errors import (
     AmbiguousReferenceError,
-    AnnotationError,
     DanglingReferenceError,
     DicomError,
     WrongPatientError,
@@ -27,9 +27,10 @@ from racoon_data.errors import (
 from racoon_data.files.atomic import sha256_of, write_json
 from racoon_data.files.label_file import LabelFile, MaskFile, labelled, row_of, to_json
 from racoon_data.files.nifti import write_nifti
-from racoon_data.outcomes import Outcome, outcome_of
+from racoon_data.outcomes import Outcome
 from racoon_data.pipeline.plan import ExportFolder, Plan
 from racoon_data.refs import FileRef
+from racoon_data.runner.run import run_items
 from racoon_data.site.audit import AuditLog
 from racoon_data.site.ledger import InstanceState, Ledger
 from racoon_data.tool_exports import ToolExport, content_uid
@@ -82,17 +83,20 @@ def take_exports(
     archive = _Archive(instances, tuple(_known(instances, ledger)), pseudonymizer)
     files: dict[str, ExportFile] = {}
     outcomes: list[Outcome] = []
+    work = partial(_pass, archive=archive, out=plan.site.work / "exports")
     for source in plan.exports:
         for path, looked in _looks(source):
             name = f"export {sha256_of(path)[:12]}"
             outcomes += [_renamed(end, name) for end in looked.outcomes]
-            for place, one in enumerate(looked.files, start=1):
-                try:
-                    passed = _pass(one, archive, plan.site.work / "exports", resample=source.resample)
-                except AnnotationError as error:
-                    outcomes.append(outcome_of(error, ref=FileRef(f"{name}#{place}"), step=STEP))
+            found = [replace(one, resample=source.resample) for one in looked.files]
+            items = [(FileRef(f"{name}#{place}"), one) for place, one in enumerate(found, start=1)]
+            for (ref, _), result in zip(items, run_items(STEP, items, work), strict=True):
+                if result.value is None:
+                    outcomes.append(result.outcome)
+                elif result.value.ref.sop_uid in files:
+                    outcomes.append(is_copy(ref))
                 else:
-                    files[passed.ref.sop_uid] = passed
+                    files[result.value.ref.sop_uid] = result.value
     kept_out = sum(1 for end in outcomes if end.step == STEP)
     AuditLog(plan.site.audit).append("deidentify-exports", passed=len(files), kept_out=kept_out)
     return ArrivedExports(tuple(files[uid] for uid in sorted(files)), tuple(outcomes))
@@ -212,7 +216,7 @@ class _Archive:
         return ExportDoor(self.pseudonymizer, study.identity, study.patient, self.uids, first, has_new)
 
 
-def _pass(file: ExportFile, archive: _Archive, out: Path, *, resample: bool) -> ExportFile:
+def _pass(file: ExportFile, *, archive: _Archive, out: Path) -> ExportFile:
     """Clean one export and write it as a label file; the same export gives the same files."""
     study = archive.study_of(file.export)
     door = archive.door_of(study)
@@ -222,7 +226,7 @@ def _pass(file: ExportFile, archive: _Archive, out: Path, *, resample: bool) -> 
         pointers = replace(pointers, study_uid=archive.uids[study.study_uid])
     cleaned = replace(cleaned, pointers=pointers)
     document = _document(cleaned)
-    name = archive.pseudonymizer.uid(content_uid(file.export.uid, document.model_dump_json(), str(resample)))
+    name = archive.pseudonymizer.uid(content_uid(file.export.uid, document.model_dump_json(), str(file.resample)))
     folder = out / (door.patient or "unknown") / name
     path = folder / "export.labels.json"
     parts = list(_written_masks(file, cleaned, folder))
@@ -230,7 +234,7 @@ def _pass(file: ExportFile, archive: _Archive, out: Path, *, resample: bool) -> 
     write_json(path, to_json(final))
     reader = LabelFileReader()
     [export] = reader.look(path).exports
-    return replace(as_file(path, replace(export, issues=cleaned.issues), reader), resample=resample)
+    return replace(as_file(path, replace(export, issues=cleaned.issues), reader), resample=file.resample)
 
 
 def _document(export: ToolExport) -> LabelFile:

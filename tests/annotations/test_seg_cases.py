@@ -4,11 +4,14 @@ import numpy as np
 import pydicom
 import pytest
 
-from racoon_data.errors import GridMismatchError, UnsupportedAnnotationError, UnsupportedPixelsError
+from racoon_data.annotations.seg import SegReader
+from racoon_data.errors import GridMismatchError, RacoonError, UnsupportedAnnotationError, UnsupportedPixelsError
+from racoon_data.policies import Fractional, ReadingPolicies
 from racoon_data.testing.makers import a_series
 from racoon_data.testing.seg_cases import seg_cases, two_balls
 from racoon_data.testing.seg_writing import SegFile, SegFrame, write_seg
-from tests.annotations.helpers import masks_of, read_seg
+from tests.annotations.helpers import masks_of, read_seg, read_with
+from tests.journeys.steps import racoon
 
 SIZE = {"slices": 7, "rows": 33, "columns": 35}
 
@@ -62,6 +65,7 @@ def test_a_frame_without_a_place_costs_its_segment(tmp_path):
     (issue,) = annotation.issues
     assert (issue.item, issue.code) == ("segment 1", "annotation.broken_item")
     assert "frame 2" in issue.message
+    assert issue.is_left_out
     np.testing.assert_array_equal(masks_of(annotation)["b"], two_balls(series)["b"])
     assert list(masks_of(annotation)) == ["b"]
 
@@ -123,7 +127,7 @@ def test_segments_that_lack_a_code_or_a_description_are_kept(tmp_path):
 
     assert [(issue.item, issue.code) for issue in annotation.issues] == [
         ("segment 1", "annotation.uncoded"),
-        ("segment 2", "annotation.broken_item"),
+        ("segment 2", "annotation.uncoded"),
     ]
     assert list(masks_of(annotation)) == ["a", "segment 2"]
 
@@ -195,13 +199,11 @@ def test_fragments_are_told_apart_by_the_offset_table(tmp_path):
 
 def test_a_fractional_policy_has_a_name(tmp_path):
     """Any value above zero, half of the maximum or the maximum alone: each is stated in the notes."""
-    from racoon_data.annotations.seg import SegReader
-    from tests.annotations.helpers import read_with
-
     stored = np.array([[0, 1, 99, 100, 199, 200] + [0] * 29] * 33, dtype=np.uint8)
     series, path = broken(tmp_path, None, [SegFrame(1, 2, stored)], kind="FRACTIONAL", bits=8, names=("a",))
 
-    found = {name: read_with(SegReader(fractional=name), path, series) for name in ("any", "half", "full")}
+    readers = {name: SegReader().under(ReadingPolicies(fractional=name)) for name in Fractional}
+    found = {name.value: read_with(reader, path, series) for name, reader in readers.items()}
 
     assert {name: int(masks_of(one)["a"].sum()) // 33 for name, one in found.items()} == {
         "any": 5,
@@ -209,3 +211,48 @@ def test_a_fractional_policy_has_a_name(tmp_path):
         "full": 1,
     }
     assert found["any"].notes == ("fractional values (probability) count wherever they are above zero",)
+
+
+def test_the_policy_is_an_option_of_the_command(tmp_path):
+    """``annotations read --fractional any`` keeps every voxel above zero and says so in the account."""
+    stored = np.array([[0, 1, 99, 100, 199, 200] + [0] * 29] * 33, dtype=np.uint8)
+    broken(tmp_path, None, [SegFrame(1, 2, stored)], kind="FRACTIONAL", bits=8, names=("a",))
+
+    said = racoon("annotations", "read", tmp_path, tmp_path / "out", "--fractional", "any", "--json")
+
+    (account,) = said.document["annotations"]
+    assert account["masks"][0]["voxels"] == 5 * 33
+    assert "above zero" in account["notes"][0]
+
+
+def test_a_frame_of_an_image_of_many_frames_is_not_guessed(tmp_path):
+    """Where the source is one file of many slices and the frame names no plane, the segment is refused."""
+
+    def flatten(dataset):
+        for item in dataset.PerFrameFunctionalGroupsSequence:
+            del item.PlanePositionSequence
+
+    series, path = broken(tmp_path, flatten)
+
+    with pytest.raises(GridMismatchError, match="neither its plane nor one image"):
+        read_seg(path, series, sop_uids=series.sop_uids[:1] * 7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_are_read_or_refused_with_a_code(tmp_path, seed):
+    """Bytes changed at random never end in anything but an annotation or a coded error."""
+    series = a_series(tmp_path / "ct", **SIZE)
+    random = np.random.default_rng(seed)
+    ends = {"read": 0, "refused": 0}
+    for case in seg_cases(tmp_path / "seg", series):
+        data = np.frombuffer(case.path.read_bytes(), dtype=np.uint8).copy()
+        data[random.integers(132, data.size, 6)] = random.integers(0, 256, 6)
+        case.path.write_bytes(data.tobytes())
+        try:
+            read_seg(case.path, series)
+        except RacoonError:
+            ends["refused"] += 1
+        else:
+            ends["read"] += 1
+
+    assert ends["read"] + ends["refused"] >= 30

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from racoon_data.cli.main import app
 from racoon_data.convert.certificate import certify
-from racoon_data.convert.folder import MANIFEST, convert_folder, volume_name
+from racoon_data.convert.folder import MANIFEST, Run, convert_folder
 from racoon_data.convert.publish import publish
+from racoon_data.convert.sidecar import volume_name
 from racoon_data.dicom.filling import Stacked
 from racoon_data.dicom.series import Series
 from racoon_data.dicom.sorting import files_under, sort_files
@@ -42,7 +43,7 @@ def test_a_right_volume_is_published(tmp_path: Path, orientation: str, modality:
     made = a_series(tmp_path / "in", slices=5, orientation=orientation, modality=modality)
     series = _one_series(tmp_path / "in")
 
-    facts = publish(stack_stored(series), series, tmp_path / "out" / "a.nii.gz")
+    facts = publish(stack_stored(series), [series], tmp_path / "out" / "a.nii.gz")
 
     array, geometry = read_nifti(tmp_path / "out" / "a.nii.gz")
     assert np.array_equal(array, made.truth.array)
@@ -70,7 +71,7 @@ def test_a_wrong_volume_does_not_appear(tmp_path: Path, name: str):
     series = _one_series(tmp_path / "in")
 
     with pytest.raises(UncertifiedError) as caught:
-        publish(WRONG[name](stack_stored(series)), series, tmp_path / "out" / "a.nii.gz")
+        publish(WRONG[name](stack_stored(series)), [series], tmp_path / "out" / "a.nii.gz")
 
     assert caught.value.ref == series.ref
     assert list((tmp_path / "out").iterdir()) == []
@@ -137,7 +138,7 @@ def test_workers_and_repetition_give_the_same_bytes(tmp_path: Path):
     a_series(tmp_path / "in" / "b", slices=3, modality="PT", slope=0.1, seed=1)
 
     for name, workers in (("one", 1), ("again", 1), ("two", 2)):
-        convert_folder(tmp_path / "in", tmp_path / name, workers=workers)
+        convert_folder(tmp_path / "in", tmp_path / name, run=Run(workers))
 
     assert len(_contents(tmp_path / "one")) == 5
     assert _contents(tmp_path / "one") == _contents(tmp_path / "again") == _contents(tmp_path / "two")

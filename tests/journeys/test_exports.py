@@ -182,3 +182,15 @@ def test_masks_without_references_find_their_series_by_grid(folder):
 
     assert ends(account.stages[1].outcomes) == {"used": 1}
     assert ends(account.stages[2].outcomes) == {"used": 3}
+
+
+def test_an_export_that_is_there_twice_has_a_row_for_each(folder):
+    """A copied file gives its rows once, and the account names the copy."""
+    an_archive(folder)
+    for name in ("a.csv", "b.csv"):
+        (folder / "mint" / name).write_text(HEADER + "GOOD-1;A20200317;A;17.03.2020;1;14,2;\n")
+
+    account = account_of(folder, WITH_EXPORTS)
+
+    assert ends(account.stages[1].outcomes) == {"dicom.duplicate_instance": 1, "used": 1}
+    assert len(rows_of(folder)) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from racoon_data.annotations.tools.json_documents import Table, dicom_code, read_object, tables_at, text_at, whole_at
 from racoon_data.annotations.tools.labelled import head_of
-from racoon_data.annotations.tools.volumes import SUFFIXES, read_volume, require_one_grid
+from racoon_data.annotations.tools.volumes import SUFFIXES, read_grid, read_volume, require_one_grid
 from racoon_data.errors import BrokenExportError
 from racoon_data.labels import Segment
 from racoon_data.tool_exports import Look, Masks, OwnMask, ToolExport, content_uid
@@ -40,7 +40,7 @@ class DcmqiReader:
         files = list(dict.fromkeys(file for file, _, _ in parts))
         if not parts:
             raise BrokenExportError("the meta JSON describes no segment", hint="export it again")
-        grid = require_one_grid([read_volume(file).geometry for file in files])
+        grid = require_one_grid([read_grid(file) for file in files])
         uid = content_uid(self.kind, path.read_bytes(), *(file.read_bytes() for file in files))
         segments = tuple(_segment(number, item) for number, (_, item, _) in enumerate(parts, start=1))
         reader = text_at(document, "ContentCreatorName")

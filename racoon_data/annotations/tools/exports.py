@@ -31,7 +31,8 @@ from racoon_data.labels import Annotation, ItemIssue, SegmentMask
 from racoon_data.outcomes import Outcome, outcome_of
 from racoon_data.ports import ToolReader
 from racoon_data.refs import FileRef, InstanceRef
-from racoon_data.tool_exports import ToolExport
+from racoon_data.runner.run import run_items
+from racoon_data.tool_exports import Look, ToolExport
 
 STEP = "read"
 _MASKS, _REPORT = "SEG", "SR"
@@ -90,29 +91,42 @@ def look_into(paths: Iterable[Path], *, mapping: ReportMapping | None = None, ro
         root: Folder that file names in outcomes start from.
     """
     readers = ((MappedReader(mapping),) if mapping else ()) + tool_readers()
+    claimed = [(path, reader) for path in paths if (reader := _claimant(path, readers)) is not None]
+    items = [(FileRef(_name(path, root)), (path, reader)) for path, reader in claimed]
     files: dict[str, ExportFile] = {}
     outcomes: list[Outcome] = []
-    taken: set[Path] = set()
-    for path in paths:
-        reader = next((one for one in readers if one.claims(path)), None)
-        if reader is None:
+    taken = {path for path, _ in claimed}
+    for (ref, (path, reader)), result in zip(items, run_items(STEP, items, _look), strict=True):
+        if result.value is None:
+            outcomes.append(result.outcome)
             continue
-        taken.add(path)
-        name = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
-        try:
-            look = reader.look(path)
-        except AnnotationError as error:
-            outcomes.append(outcome_of(error, ref=FileRef(name), step=STEP))
-            continue
-        taken.update(look.companions)
-        outcomes += look.outcomes
-        for export in look.exports:
+        taken.update(result.value.companions)
+        outcomes += result.value.outcomes
+        for export in result.value.exports:
             if export.uid in files:
-                copy = DuplicateInstanceError("the same annotation is there twice", hint="one copy is used")
-                outcomes.append(outcome_of(copy, ref=FileRef(name), step=STEP))
+                outcomes.append(is_copy(ref))
             else:
                 files[export.uid] = as_file(path, export, reader)
     return LookedInto(tuple(files.values()), tuple(outcomes), frozenset(taken))
+
+
+def _claimant(path: Path, readers: Iterable[ToolReader]) -> ToolReader | None:
+    return next((one for one in readers if one.claims(path)), None)
+
+
+def _name(path: Path, root: Path | None) -> str:
+    return path.relative_to(root).as_posix() if root and path.is_relative_to(root) and path != root else path.name
+
+
+def _look(item: tuple[Path, ToolReader]) -> Look:
+    path, reader = item
+    return reader.look(path)
+
+
+def is_copy(ref: FileRef) -> Outcome:
+    """Say that an annotation is there twice."""
+    copy = DuplicateInstanceError("the same annotation is there twice", hint="one copy is used")
+    return outcome_of(copy, ref=ref, step=STEP)
 
 
 def as_file(path: Path, export: ToolExport, reader: ToolReader) -> ExportFile:

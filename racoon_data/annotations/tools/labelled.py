@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from racoon_data.annotations.tools.trees import read_bytes
-from racoon_data.annotations.tools.volumes import LabelVolume, beside, read_volume, require_one_grid
+from racoon_data.annotations.tools.volumes import LabelVolume, beside, read_grid, read_volume, require_one_grid
 from racoon_data.errors import BrokenExportError
 from racoon_data.files.label_file import FORMAT, SUFFIX, LabelFile, finding_of, load_label_file, segment_of
 from racoon_data.labels import Segment
@@ -39,7 +39,7 @@ class LabelFileReader:
         if not document.masks and not document.findings:
             raise BrokenExportError("the label file names neither masks nor findings", hint="export it again")
         files = [beside(path, part.file) for part in document.masks]
-        grid = require_one_grid([read_volume(file).geometry for file in files]) if files else None
+        grid = require_one_grid([read_grid(file) for file in files]) if files else None
         sums = (file.read_bytes() for file in files)
         uid = document.uid or content_uid(self.kind, data, *sums)
         source = InstanceRef(document.study_uid, "", uid)

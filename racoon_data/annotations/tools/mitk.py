@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from racoon_data.annotations.tools.json_documents import Table, read_object, table_at, tables_at, text_at, whole_at
-from racoon_data.annotations.tools.volumes import LabelVolume, beside, read_volume, require_one_grid
+from racoon_data.annotations.tools.volumes import LabelVolume, beside, read_grid, read_volume, require_one_grid
 from racoon_data.errors import BrokenExportError, RacoonError, UnsupportedAnnotationError
 from racoon_data.labels import CodedConcept, Segment
 from racoon_data.outcomes import Outcome, outcome_of
@@ -60,7 +60,7 @@ class MitkReader:
         files = tuple(dict.fromkeys(label.file for label in labels))
         if not labels:
             raise BrokenExportError("the stack holds no label that can be read", hint="export it with its volumes")
-        grid = require_one_grid([read_volume(file).geometry for file in files])
+        grid = require_one_grid([read_grid(file) for file in files])
         uid = content_uid(self.kind, path.read_bytes(), *(file.read_bytes() for file in files))
         segments = tuple(label.segment for label in labels)
         export = ToolExport(uid, self.kind, _pointers(document), grid, segments, reader=_creator(document))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon_data.errors import BrokenExportError, DatasetError, UnsupportedAnnotationError
-from racoon_data.files.nifti import read_nifti
+from racoon_data.files.nifti import read_nifti, read_nifti_grid
 from racoon_data.files.nrrd import read_nrrd
 from racoon_data.geometry import SAME_GRID_MM, Geometry
 from racoon_data.labels import Mask
@@ -73,6 +73,24 @@ def read_volume(path: Path) -> LabelVolume:
     except DatasetError as error:
         raise BrokenExportError(error.message, hint="export it again") from error
     return LabelVolume(_whole(array)[np.newaxis], geometry)
+
+
+def read_grid(path: Path) -> Geometry:
+    """Read where a mask file lies, without its voxels.
+
+    Raises:
+        BrokenExportError: Its header cannot be read.
+        UnsupportedAnnotationError: Its format is not read.
+    """
+    name = path.name.lower()
+    if name.endswith(".nrrd"):
+        return read_nrrd(path).geometry
+    if not name.endswith((".nii.gz", ".nii")):
+        raise UnsupportedAnnotationError(f"volumes of type {path.suffix}", hint=f"known: {', '.join(SUFFIXES)}")
+    try:
+        return read_nifti_grid(path)
+    except DatasetError as error:
+        raise BrokenExportError(error.message, hint="export it again") from error
 
 
 def _whole(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

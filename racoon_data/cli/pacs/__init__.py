@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from racoon_data.cli.pacs import planning, pulling, pushing, query, receiving, serving
+from racoon_data.cli.pacs import doctoring, planning, pulling, pushing, query, receiving, serving
 
 app = typer.Typer(
     help="Query, retrieve from, push to and serve a PACS. Example: racoon pacs echo pacs", no_args_is_help=True
 )
-for command in (query.echo, query.find, planning.plan, pulling.pull, pushing.push, receiving.receive, serving.serve):
+COMMANDS = (
+    query.echo,
+    doctoring.doctor,
+    query.find,
+    planning.plan,
+    pulling.pull,
+    pushing.push,
+    receiving.receive,
+    serving.serve,
+)
+for command in COMMANDS:
     app.command()(command)

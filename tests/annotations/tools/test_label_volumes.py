@@ -241,7 +241,7 @@ def test_masks_in_floating_point_are_rounded(tmp_path):
 
     write_nifti(tmp_path / "1.nii.gz", ONE.astype(np.float32) * 0.5, GRID)
     with pytest.raises(BrokenExportError, match="between labels"):
-        LabelFileReader().look(path)
+        read(LabelFileReader(), path)
 
 
 @pytest.mark.parametrize("fields", [{"encoding": "raw"}, {"encoding": "raw", "endian": "big"}, {"encoding": "gzip"}])
