@@ -48,11 +48,12 @@ class DcmqiReader:
 
     def masks(self, path: Path, export: ToolExport) -> Masks:
         """Read one mask per described segment."""
-        volumes = {}
-        for number, (file, _, value) in enumerate(_parts(path, read_object(path)), start=1):
-            if file not in volumes:
-                volumes = {file: read_volume(file)}
-            yield OwnMask(number, volumes[file].mask(value))
+        parts = list(enumerate(_parts(path, read_object(path)), start=1))
+        for file in dict.fromkeys(file for _, (file, _, _) in parts):
+            volume = read_volume(file)
+            own = [(number, value) for number, (other, _, value) in parts if other == file]
+            yield from (OwnMask(number, volume.mask(value)) for number, value in own)
+            yield from volume.undescribed(value for _, value in own)
 
 
 def _parts(path: Path, document: Table) -> Iterator[tuple[Path, Table, int]]:
