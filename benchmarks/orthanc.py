@@ -113,10 +113,10 @@ print(json.dumps({"work_s": work_s, "cpu_s": cpu_s, "list_s": list_s, "peak_mib"
 """
 
 
-def child(command: list[str], folder: Path) -> Run:
+def child(command: list[str], folder: Path, *, nodelay: bool = True) -> Run:
     """Run a client, then wait until its files are on disk."""
     started = time.monotonic()
-    environment = {**os.environ, "TCP_NODELAY": "1"}  # what dcmtk needs to be itself
+    environment = {**os.environ, **({"TCP_NODELAY": "1"} if nodelay else {})}  # what dcmtk needs not to wait
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     said = process.stdout.read() if process.stdout else b""
     _, status, usage = os.wait4(process.pid, 0)

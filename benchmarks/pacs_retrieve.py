@@ -14,18 +14,19 @@ from racoon_data.pacs.push import push
 RACOON = """
 import sys, time
 from pathlib import Path
-from racoon_data.pacs import retrieve as room
+from racoon_data.pacs import methods
+from racoon_data.pacs.retrieve import retrieve
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.refs import StudyRef
 from racoon_data.site.ledger import Ledger
 node, study = PacsNode("orthanc", "127.0.0.1", int(sys.argv[1]), "ORTHANC"), StudyRef(sys.argv[2])
 listing = time.monotonic()
-expected = room.expectation(node, study)
+expected = methods.expectation(node, study)
 list_s = time.monotonic() - listing
-room.expectation = lambda node, study: expected
+methods.expectation = lambda node, study: expected
 started, cpu = time.monotonic(), time.process_time()
 with Ledger(Path("ledger.sqlite")) as ledger:
-    (verdict,) = room.retrieve(node, [study], spool=Path("spool"), ledger=ledger)
+    (verdict,) = retrieve(node, [study], spool=Path("spool"), ledger=ledger)
 work_s, cpu_s = time.monotonic() - started, time.process_time() - cpu
 assert verdict.verdict == "complete", verdict
 """

@@ -9,11 +9,11 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 from racoon_data.errors import RacoonError
 from racoon_data.events import Event, OnEvent
+from racoon_data.rates import Rates, event_document
 
 # Outside a terminal no cell is folded, so that UIDs can be copied and lines searched.
 _UNFOLDED = 10_000
@@ -83,7 +83,8 @@ def progress(*, as_json: bool = False, every_s: float = 2.0) -> Iterator[OnEvent
         every_s: Shortest time between two plain lines of the same kind.
     """
     if as_json:
-        yield lambda event: talk(json.dumps(asdict(event)))
+        rates = Rates()
+        yield lambda event: talk(json.dumps(event_document(event, rates.of(event))))
     elif sys.stderr.isatty():
         with _drawn() as listener:
             yield listener
@@ -94,13 +95,16 @@ def progress(*, as_json: bool = False, every_s: float = 2.0) -> Iterator[OnEvent
 def _plain(every_s: float) -> OnEvent:
     """Write a line when a kind of work was silent for a while, and one when it ends."""
     spoken: dict[str, tuple[float, bool]] = {}
+    rates = Rates()
 
     def listen(event: Event) -> None:
+        rate = rates.of(event)
         is_end = event.total is not None and event.done >= event.total
         since, was_end = spoken.get(event.kind, (-every_s, False))
         if time.monotonic() - since >= every_s or (is_end and not was_end):
             spoken[event.kind] = (time.monotonic(), is_end)
-            talk(f"{event.kind}: {event.done}/{event.total or '?'} {event.ref}".rstrip())
+            pace = f" ({rate})" if rate else ""
+            talk(f"{event.kind}: {event.done}/{event.total or '?'} {event.ref}".rstrip() + pace)
 
     return listen
 
@@ -110,13 +114,21 @@ def _drawn() -> Iterator[OnEvent]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description:<14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
+        rates = Rates()
 
         def listen(event: Event) -> None:
             if event.kind not in tasks:
-                tasks[event.kind] = bars.add_task(event.kind, total=event.total)
-            bars.update(tasks[event.kind], completed=event.done, total=event.total)
+                tasks[event.kind] = bars.add_task(event.kind, total=event.total, pace="")
+            rate = rates.of(event)
+            bars.update(tasks[event.kind], completed=event.done, total=event.total, pace=str(rate or ""))
 
         yield listen

@@ -140,6 +140,12 @@ class MissingSlicesError(InconsistentSeriesError):
         self.missing = missing
 
 
+class UnevenSpacingError(InconsistentSeriesError):
+    """The distance from slice to slice changes, and no single grid holds them all."""
+
+    code = "dicom.uneven_spacing"
+
+
 class NoGeometryError(DicomError):
     """The object does not say where in the patient it lies."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -99,7 +99,8 @@ class RtstructReader:
         if geometry is None:
             raise DanglingReferenceError("the structure set has no image here", ref=source, hint="retrieve its series")
         dataset = read_dataset(path)
-        reader = next((name for item in _observations(dataset) if (name := text_of(item, "ROIInterpreter"))), "")
+        observed = _observations(dataset)
+        reader = next((name for item in observed.values() if (name := text_of(item, "ROIInterpreter"))), "")
         result = _Result()
         rois = _rois(dataset, result)
         drawn = _contour_items(dataset)
@@ -107,7 +108,7 @@ class RtstructReader:
         named = frozenset[str]().union(*(images.of(contour) for one in drawn.values() for contour in one))
         place = found.place_of(dataset, named, frozenset(sop_uids), image)
         for number in sorted({*rois, *drawn}):
-            segment = _segment(dataset, rois.get(number), number)
+            segment = _segment(rois.get(number), observed.get(number), number)
             if _is_there(rois.get(number), number, geometry, result):
                 lines = found.drawn_in(drawn.get(number, ()), images, place)
                 result.findings += open_rows(lines.open, segment, source=source, reader=reader)
@@ -191,14 +192,16 @@ def _gaps(item: str, mask: Mask, geometry: Geometry, result: _Result, *, most: i
         result.notes.append(f"{item}: {left} slice(s) between its contours carry none and were left empty")
 
 
-def _observations(dataset: pydicom.Dataset) -> Iterable[pydicom.Dataset]:
-    return items(dataset, "RTROIObservationsSequence")
+def _observations(dataset: pydicom.Dataset) -> dict[int, pydicom.Dataset]:
+    """Collect the first observation of each ROI by its number."""
+    observed: dict[int, pydicom.Dataset] = {}
+    for item in items(dataset, "RTROIObservationsSequence"):
+        observed.setdefault(whole_of(item, "ReferencedROINumber"), item)
+    return observed
 
 
-def _segment(dataset: pydicom.Dataset, roi: pydicom.Dataset | None, number: int) -> Segment:
+def _segment(roi: pydicom.Dataset | None, observation: pydicom.Dataset | None, number: int) -> Segment:
     roi = roi if roi is not None else pydicom.Dataset()
-    same = (item for item in _observations(dataset) if whole_of(item, "ReferencedROINumber") == number)
-    observation = next(same, None)
     placed = observation if first(observation, "AnatomicRegionSequence") is not None else roi
     described = observation if observation is not None else roi
     return Segment(

@@ -52,6 +52,10 @@ def convert(
         typer.Option(help="Where an image offers several: rescaled, real-world mapped or Philips floating point."),
     ] = Values.RESCALE,
     time: Annotated[Time, typer.Option(help="Time points and diffusion weightings: 4D, or 3D files.")] = Time.JOIN,
+    regular: Annotated[
+        bool,
+        typer.Option("--regular", help="Resample tilted (as a copy), uneven and gapped stacks from true positions."),
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Local worker processes, each with one volume at a time.")] = 1,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to use instead (tcp://host:8786).")
@@ -64,7 +68,11 @@ def convert(
     from racoon_data.convert.folder import Run, convert_folder
 
     choices = Choices(
-        values=values.value, is_colour=colour is Colour.KEEP, is_suv=suv, is_time_joined=time is Time.JOIN
+        values=values.value,
+        is_colour=colour is Colour.KEEP,
+        is_suv=suv,
+        is_time_joined=time is Time.JOIN,
+        is_regular=regular,
     )
     run = Run(workers, scheduler)
     with console.progress() as on_event:

@@ -11,15 +11,18 @@ from racoon_data.convert.choices import DEFAULT, Choices
 from racoon_data.convert.gradients import gradients_of, write_gradients
 from racoon_data.convert.joining import Stacks, as_one, joined
 from racoon_data.convert.promises import Terms
-from racoon_data.convert.publish import publish
+from racoon_data.convert.publish import How, publish
+from racoon_data.convert.regular import regular_copy, regular_geometry
 from racoon_data.convert.sidecar import sidecar_facts, step_s, volume_name
 from racoon_data.convert.stacked import stacked_in_time
 from racoon_data.convert.suv import suv_of, with_suv
+from racoon_data.dicom.filling import Stacked
 from racoon_data.dicom.series import Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
 from racoon_data.dicom.stacking import geometry_of
-from racoon_data.errors import NothingMatchedError, RacoonError
+from racoon_data.errors import MissingSlicesError, NothingMatchedError, RacoonError, UnevenSpacingError
 from racoon_data.events import OnEvent, ignore
+from racoon_data.files.nifti import is_sheared
 from racoon_data.files.sidecar import write_sidecar
 from racoon_data.outcomes import Outcome, Status
 from racoon_data.refs import FileRef, Ref
@@ -27,6 +30,7 @@ from racoon_data.runner.run import Result, run_items
 
 MANIFEST = "conversion.json"
 Facts = dict[str, object]
+Rows = tuple[Facts, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ def convert_folder(
     if not found.series and not found.annotations and _holds_no_dicom(found):
         raise NothingMatchedError(f"no DICOM file below {source}", hint="name another folder")
     stacks = joined(found.series) if choices.is_time_joined else tuple((one,) for one in found.series)
-    work = _plan if is_plan else partial(_convert, out, choices)
+    work = partial(_plan, choices) if is_plan else partial(_convert, out, choices)
     items = [(one[0].ref, one) for one in stacks]
     results = list(run_items("convert", items, work, workers=run.workers, scheduler=run.scheduler, on_event=on_event))
     report = _report(found, list(zip(stacks, results, strict=True)), source, len(paths))
@@ -149,7 +153,7 @@ def _holds_no_dicom(found: Sorted) -> bool:
     return all(outcome.code == "dicom.not_dicom" for outcome in found.outcomes)
 
 
-def _report(found: Sorted, pairs: Sequence[tuple[Stacks, Result[Facts]]], source: Path, files_in: int) -> ConvertReport:
+def _report(found: Sorted, pairs: Sequence[tuple[Stacks, Result[Rows]]], source: Path, files_in: int) -> ConvertReport:
     used = {header.path for stacks, result in pairs if result.value for one in stacks for header in one.slices}
     refused = [
         outcome for stacks, result in pairs if result.value is None for outcome in _each_file(stacks, result, source)
@@ -157,13 +161,13 @@ def _report(found: Sorted, pairs: Sequence[tuple[Stacks, Result[Facts]]], source
     return ConvertReport(
         files_in=files_in,
         written=frozenset(FileRef(_name(path, source)) for path in used),
-        volumes=tuple(result.value for _, result in pairs if result.value is not None),
+        volumes=tuple(row for _, result in pairs for row in result.value or ()),
         annotations=tuple(sorted(_name(file.path, source) for file in found.annotations)),
         outcomes=tuple(sorted([*found.outcomes, *refused], key=lambda outcome: str(outcome.ref))),
     )
 
 
-def _each_file(stacks: Stacks, result: Result[Facts], source: Path) -> list[Outcome]:
+def _each_file(stacks: Stacks, result: Result[Rows], source: Path) -> list[Outcome]:
     """Spread the end of a volume over its files, so that sums of files agree."""
     end = result.outcome
     paths = dict.fromkeys(header.path for one in stacks for header in one.slices)
@@ -176,33 +180,52 @@ def _name(path: Path, source: Path) -> str:
     return path.relative_to(source).as_posix() if path.is_relative_to(source) else path.name
 
 
-def _plan(stacks: Stacks) -> Facts:
-    geometry = geometry_of(stacks[0])
+def _plan(choices: Choices, stacks: Stacks) -> tuple[Facts, ...]:
+    try:
+        geometry = geometry_of(stacks[0])
+    except (MissingSlicesError, UnevenSpacingError):
+        if not choices.is_regular or len(stacks) > 1:
+            raise
+        geometry = regular_geometry(stacks[0])
     spacing_mm = [round(size, 6) for size in geometry.spacing_mm]
     shape = [*geometry.shape, *([len(stacks)] if len(stacks) > 1 else [])]
-    return {**_row(stacks), "geometry": {"shape": shape, "spacing_mm": spacing_mm}}
+    return ({**_row(stacks), "geometry": {"shape": shape, "spacing_mm": spacing_mm}},)
 
 
-def _convert(out: Path, choices: Choices, stacks: Stacks) -> Facts:
-    row = _row(stacks)
+def _convert(out: Path, choices: Choices, stacks: Stacks) -> tuple[Facts, ...]:
     suv_facts: Facts = {}
     if choices.is_suv and stacks[0].acquisition.modality == "PT":
         suv = suv_of(stacks[0])
         stacks, suv_facts = tuple(with_suv(one, suv_of(one)) for one in stacks), {"SUV": suv.facts}
-    stacked = stacked_in_time(stacks, choices.wanted)
-    stem = out / volume_name(as_one(stacks))
-    published = publish(stacked, stacks, out / str(row["file"]), terms=Terms(choices.wanted), step_s=step_s(stacks))
+    how = How(Terms(choices.wanted), step_s(stacks))
+    try:
+        stacked = stacked_in_time(stacks, choices.wanted)
+    except (MissingSlicesError, UnevenSpacingError):
+        if not choices.is_regular or len(stacks) > 1:
+            raise
+        return (_copy(out, stacks, how, suv_facts),)
+    row = _write(out / volume_name(as_one(stacks)), stacked, stacks, how, suv_facts)
+    if choices.is_regular and is_sheared(stacked.geometry) and len(stacks) == 1:
+        return (row, _copy(out, stacks, how, suv_facts))
+    return (row,)
+
+
+def _copy(out: Path, stacks: Stacks, how: How, known: Facts) -> Facts:
+    """Write the copy on a right-angled grid."""
+    stem = out / f"{volume_name(stacks[0])}_regular"
+    return _write(stem, regular_copy(stacks[0], how.terms.wanted), stacks, replace(how, is_resampled=True), known)
+
+
+def _write(stem: Path, stacked: Stacked, stacks: Stacks, how: How, known: Facts) -> Facts:
+    """Publish one file, its sidecar and, for diffusion, its gradients; give its row."""
+    published = publish(stacked, stacks, stem.with_name(f"{stem.name}.nii.gz"), how=how)
     gradients = gradients_of(stacks, stacked.geometry)
     if gradients is not None:
         write_gradients(stem, gradients)
     decided = {"Decisions": list(stacked.decisions)} if stacked.decisions else {}
-    facts = {
-        **sidecar_facts(stacks),
-        **decided,
-        **suv_facts,
-        **{key: value for key, value in published.items() if key != "file"},
-    }
-    write_sidecar(out / f"{stem.name}.json", {"file": published["file"], **facts}, schema="volume-sidecar")
+    facts = {**sidecar_facts(stacks), **decided, **known, **published}
+    write_sidecar(stem.with_name(f"{stem.name}.json"), facts, schema="volume-sidecar")
+    row = {**_row(stacks), "file": published["file"]}
     return {**row, **{key: published[key] for key in ("sha256", "bytes", "unit", "certificate")}}
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from racoon_data.convert.certificate import PLAIN, certify
 from racoon_data.convert.promises import Terms
+from racoon_data.convert.resampled import certify_resampled
 from racoon_data.dicom.filling import Stacked
 from racoon_data.dicom.regularity import checks_of
 from racoon_data.dicom.series import Series
@@ -15,17 +17,32 @@ from racoon_data.files.nifti import is_sheared, write_nifti_as
 from racoon_data.files.nifti_header import Labels
 
 
-def publish(
-    volume: Stacked, stacks: Sequence[Series], path: Path, *, terms: Terms = PLAIN, step_s: float = 0.0
-) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a volume came about.
+
+    Attributes:
+        terms: What its values were made to mean.
+        step_s: Seconds between volumes, 0 where unknown.
+        is_resampled: It lies on another grid than its slices.
+    """
+
+    terms: Terms = PLAIN
+    step_s: float = 0.0
+    is_resampled: bool = False
+
+
+DIRECT = How()
+
+
+def publish(volume: Stacked, stacks: Sequence[Series], path: Path, *, how: How = DIRECT) -> dict[str, object]:
     """Write a volume and let it appear under its name only when it is right.
 
     Args:
         volume: The stacked series, or several in time.
         stacks: The slices of each volume it came from.
         path: ``.nii.gz`` file to appear.
-        terms: What its values were made to mean.
-        step_s: Seconds between volumes, 0 where unknown.
+        how: What its values were made to mean, and how it is to be checked.
 
     Returns:
         JSON-ready facts: ``file``, ``sha256``, ``bytes``, ``dtype``, ``unit``, ``geometry`` and
@@ -36,9 +53,13 @@ def publish(
         DiskFullError: No space is left; no file appears.
     """
     with whole_file(path) as partial:
-        labels = Labels(volume.unit, (volume.slope, volume.intercept), step_s)
+        labels = Labels(volume.unit, (volume.slope, volume.intercept), how.step_s)
         write_nifti_as(partial, volume.array, volume.geometry, labels=labels)
-        seen = certify(partial, stacks, terms=terms)
+        seen = (
+            certify_resampled(partial, stacks[0], terms=how.terms)
+            if how.is_resampled
+            else certify(partial, stacks, terms=how.terms)
+        )
     return {
         "file": path.name,
         "sha256": seen.sha256,

@@ -8,28 +8,22 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from pydicom.uid import UID
-
 from racoon_data import __version__
 from racoon_data.deid.admission import kind_of, refuse_incomplete
-from racoon_data.deid.engine import Engine
-from racoon_data.deid.identity import Identity, identity_in
-from racoon_data.deid.marks import file_head, marks_of, receipt_of
+from racoon_data.deid.cleaning import clean
 from racoon_data.deid.origin import original_of
 from racoon_data.deid.profile import EDITION, Profile
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.quarantine import released_in, set_aside
+from racoon_data.deid.receipts import is_done, receipt_at, receipt_for, withdraw
 from racoon_data.deid.register import Original, Register
-from racoon_data.deid.rules import Rulebook, rulebook
-from racoon_data.deid.selfcheck import check
 from racoon_data.deid.writing import Encoded
-from racoon_data.dicom.headers import read_dataset
 from racoon_data.dicom.opened import OpenedFile, bytes_of, open_bytes, sha256_of_bytes
-from racoon_data.errors import DicomError, ForgottenPatientError, NotDicomError, QuarantineError
+from racoon_data.errors import ForgottenPatientError, NotDicomError, QuarantineError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import sha256_of, whole_file, write_all
 from racoon_data.refs import FileRef, InstanceRef
@@ -39,7 +33,6 @@ from racoon_data.site.lock import turns_in
 
 STEP = "deidentify"
 _BATCH = 64
-_PIXELS = 0x7FE00000
 _PARSER_ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RuntimeError, struct.error)
 
 
@@ -146,6 +139,14 @@ def rehearse_files(
     return tuple(_named(result, _digest(path)) for result, path in zip(results, paths, strict=True))
 
 
+def forgotten_at(door: Door) -> frozenset[str]:
+    """Give the pseudonyms of patients that a door does not take in."""
+    if door.vault is None:
+        return frozenset()
+    with Register(door.vault, door.pseudonymizer.key) as register:
+        return register.forgotten()
+
+
 def _informed(door: Door, register: Register | None) -> Door:
     """Tell the door what persons decided: whom to forget, and what was released from the quarantine."""
     forgotten = register.forgotten() if register is not None else frozenset[str]()
@@ -195,23 +196,23 @@ def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> Deidentif
 
 
 def _passed(door: Door, opened: OpenedFile, digest: str, *, is_rehearsal: bool) -> DeidentifiedInstance:
-    planned, receipt = _planned(opened, door, digest=digest), _receipt(door, digest)
+    planned, receipt = _planned(opened, door, digest=digest), receipt_for(digest, door.profile, door.pseudonymizer)
     try:
         if planned.patient in door.forgotten:
             raise ForgottenPatientError("the patient withdrew consent", hint="nothing of the object was kept")
         kind = kind_of(opened, door.profile, is_released=digest in door.released)
         refuse_incomplete(opened, kind)
-        if _is_done(planned.path, receipt):
+        if is_done(planned.path, receipt):
             return replace(planned, is_resumed=True)
-        encoded = clean(opened, door, kind=kind, receipt=receipt)
+        encoded = clean(opened, door.profile, door.pseudonymizer, kind=kind, receipt=receipt)
     except (QuarantineError, ForgottenPatientError, *_PARSER_ERRORS):
         if not is_rehearsal:
-            _withdraw(planned.path, receipt)
+            withdraw(planned.path, receipt)
         raise
     if is_rehearsal:
         return planned
     with turns_in(planned.path.parent):
-        if _is_done(planned.path, receipt):  # meanwhile, by another worker that was given a copy
+        if is_done(planned.path, receipt):  # meanwhile, by another worker that was given a copy
             return replace(planned, is_resumed=True)
         return replace(planned, output_sha256=_publish(encoded, planned.path, is_hashed=door.is_logged))
 
@@ -230,65 +231,8 @@ def _discreet() -> Iterator[None]:
         ) from None
 
 
-def clean(opened: OpenedFile, door: Door, *, kind: str, receipt: str) -> Encoded:
-    """De-identify one object in memory and check the result.
-
-    Args:
-        opened: The object; its pixel data is neither decoded nor copied.
-        door: Profile and pseudonyms.
-        kind: Kind of object, as ``kind_of`` found it.
-        receipt: Mark of this input.
-
-    Raises:
-        QuarantineError: The self-check found something.
-    """
-    names, tree, rules = door.pseudonymizer, opened.tree, rulebook(door.profile, kind)
-    identity, patient_id = _identity(opened, door.profile), opened.text("PatientID")
-    pseudonym, offset = names.patient(patient_id), names.day_offset(patient_id)
-    spelling = (identity.encodings, tree.root.is_implicit, tree.order)
-    patient = _Patient(pseudonym, offset, identity.phrases, *spelling)
-    engine = Engine(rules, names, identity, patient.pseudonym, patient.day_offset, _remembered(rules, names, patient))
-    marks = marks_of(door.profile, receipt, is_implicit=tree.root.is_implicit, order=tree.order)
-    tail = [node for tag, node in sorted(tree.root.nodes.items()) if tag >= _PIXELS]
-    encoded = Encoded(
-        meta=file_head(
-            opened.text("SOPClassUID"), _mapped(door)(opened.text("SOPInstanceUID")), opened.transfer_syntax_uid
-        ),
-        header=engine.clean(tree, marks, before=_PIXELS),
-        source=tree.data,
-        tail=tuple((node.start, node.end) for node in tail if engine.keeps(node)),
-        syntax=UID(opened.transfer_syntax_uid),
-        is_implicit=tree.root.is_implicit,
-        order=tree.order,
-    )
-    check(encoded, identity, door.profile)
-    return encoded
-
-
-@dataclass(frozen=True, slots=True)
-class _Patient:
-    """What decides, beside the rules, what becomes of a value."""
-
-    pseudonym: str
-    day_offset: int
-    phrases: frozenset[str]
-    encodings: tuple[str, ...]
-    is_implicit: bool
-    order: str
-
-
-@lru_cache(maxsize=16)
-def _remembered(rules: Rulebook, names: Pseudonymizer, patient: _Patient) -> dict[bytes, bytes]:
-    return {}
-
-
 def _mapped(door: Door) -> Callable[[str], str]:
     return str if door.profile.retain_uids else door.pseudonymizer.uid
-
-
-def _identity(opened: OpenedFile, profile: Profile) -> Identity:
-    identity = identity_in(opened)
-    return replace(identity, uids=frozenset()) if profile.retain_uids else identity
 
 
 def _planned(opened: OpenedFile, door: Door, *, digest: str) -> DeidentifiedInstance:
@@ -303,37 +247,24 @@ def _planned(opened: OpenedFile, door: Door, *, digest: str) -> DeidentifiedInst
     return DeidentifiedInstance(place, ref, original, patient, digest, origin=origin)
 
 
-def _receipt(door: Door, digest: str) -> str:
-    receipt = door.pseudonymizer.receipt
-    return f"{receipt(digest)} {receipt(digest, door.profile.sha256, EDITION, __version__)}"
+def passed_before(door: Door, original: InstanceRef, input_sha256: str) -> DeidentifiedInstance | None:
+    """Find what an earlier run wrote from an object whose original is gone.
 
+    Args:
+        door: The door it would pass today.
+        original: The reference it came with.
+        input_sha256: Hash of the original.
 
-def _receipt_at(path: Path) -> str | None:
-    """Give the receipt of what was published under a name, ``None`` where there is nothing that can be read."""
-    try:
-        return receipt_of(read_dataset(path, tags=["DeidentificationMethod"])) if path.is_file() else None
-    except DicomError:
-        return None
-
-
-def _withdraw(path: Path, receipt: str) -> None:
-    """Take back what an earlier run published from the same input, when it may not pass any more."""
-    if (found := _receipt_at(path)) and _has_same_input(found, receipt):
-        path.unlink()
-
-
-def _has_same_input(one: str, other: str) -> bool:
-    return one.split(" ")[0] == other.split(" ")[0]
-
-
-def _is_done(path: Path, receipt: str) -> bool:
-    found = _receipt_at(path)
-    if found is not None and not _has_same_input(found, receipt):
-        raise QuarantineError(
-            "an object with the same UID and other content has passed already",
-            hint="keep one: two objects must not share a UID",
-        )
-    return found == receipt
+    Returns:
+        The instance, ``None`` where it is not there or passed under another profile, edition or version.
+    """
+    uid = _mapped(door)
+    ref = InstanceRef(uid(original.study_uid), uid(original.series_uid), uid(original.sop_uid))
+    for path in door.out.glob(f"*/{ref.study_uid}/{ref.series_uid}/{ref.sop_uid}.dcm"):
+        if receipt_at(path) == receipt_for(input_sha256, door.profile, door.pseudonymizer):
+            patient = path.relative_to(door.out).parts[0]
+            return DeidentifiedInstance(path, ref, original, patient, input_sha256, is_resumed=True)
+    return None
 
 
 def _publish(encoded: Encoded, path: Path, *, is_hashed: bool) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,12 +14,14 @@ from racoon_data.errors import (
     InconsistentSeriesError,
     MissingSlicesError,
     NoGeometryError,
+    UnevenSpacingError,
     about,
 )
 from racoon_data.geometry import Geometry, as_affine
 from racoon_data.volumes import Volume
 
 _SAME_PLACE_MM = 1e-3
+_RESAMPLE = "retrieve the series again; or racoon convert --regular resamples it from the true positions"
 _EXPORT_AGAIN = "retrieve the series again, or ask the sender for a new export"
 
 Vectors = npt.NDArray[np.float64]
@@ -107,14 +111,16 @@ def _explain_gaps(steps: Vectors, heights: Vectors) -> None:
         starts = np.concatenate(([0], np.cumsum(counts)))
         missing = tuple(sorted(set(range(int(starts[-1]))) - {int(start) for start in starts}))
         listed = ", ".join(map(str, missing[:20])) + (" ..." if len(missing) > 20 else "")
-        message = f"{len(missing)} of {int(starts[-1]) + 1} slices are missing, at index {listed}"
-        raise MissingSlicesError(message, missing=missing, hint=_EXPORT_AGAIN)
+        places = ", ".join(f"{index * heights[shortest]:.2f}" for index in missing[:20])
+        gaps = f"{len(missing)} of {int(starts[-1]) + 1} slices are missing"
+        message = f"{gaps}, at index {listed} ({places} mm from the first)"
+        raise MissingSlicesError(message, missing=missing, hint=_RESAMPLE)
     worst = int(np.abs(heights - np.median(heights)).argmax())
     message = (
         f"slices are unevenly spaced: {heights.min():.3f} to {heights.max():.3f} mm, "
-        f"worst between slices {worst} and {worst + 1}"
+        f"worst between slices {worst} and {worst + 1}, {heights[:worst].sum():.2f} mm from the first"
     )
-    raise InconsistentSeriesError(message, hint="uneven stacks are not resampled; leave the series out")
+    raise UnevenSpacingError(message, hint=_RESAMPLE)
 
 
 def stack(series: Series, wanted: Wanted | None = None) -> Volume:
@@ -144,3 +150,12 @@ def stack_stored(series: Series, wanted: Wanted | None = None) -> Stacked:
     """Read every slice into one volume as it is written: numbers and their common scale; see ``stack``."""
     with about(series.ref):
         return fill(series, _geometry(series), wanted or Wanted())
+
+
+def stack_slices(series: Series, wanted: Wanted | None = None) -> Stacked:
+    """Read every slice as it stands, whatever their distances; the geometry is that of the first and no more."""
+    with about(series.ref):
+        first = series.slices[0]
+        alone = replace(series, slices=(first,), acquisition=replace(series.acquisition, slice_thickness_mm=1.0))
+        single = _geometry(alone)
+        return fill(series, replace(single, shape=(first.columns, first.rows, len(series.slices))), wanted or Wanted())

@@ -19,6 +19,10 @@ from racoon_data.settings import Frozen
 Millimetres = Annotated[float, Field(gt=0, le=1000)]
 
 
+# Keys that came after the first datasets: at these values they mean what was meant before, and leave the hash alone.
+_LATER = {"pet_values": "stored"}
+
+
 class Recipe(Frozen):
     """How cases are harmonized.
 
@@ -32,6 +36,8 @@ class Recipe(Frozen):
         intensity: Steps after resampling, in order; none by default, because training normalises.
         crop: ``none``.
         fuse: Several readers to one: ``union``, ``majority`` or ``single:<reader>``.
+        pet_values: ``stored`` keeps PET as it was rescaled (Bq/ml, or SUV where the scanner wrote it);
+            ``suv`` turns it into SUV, body weight, and keeps a case out that lacks what that needs.
         min_lesion_ml: Components below this volume leave the label map, judged on the source grid.
     """
 
@@ -42,6 +48,7 @@ class Recipe(Frozen):
     intensity: tuple[Step, ...] = ()
     crop: Literal["none"] = "none"
     fuse: str = "union"
+    pet_values: Literal["stored", "suv"] = "stored"
     min_lesion_ml: Annotated[float, Field(ge=0)] = 0.0
 
     @field_validator("orientation")
@@ -64,7 +71,8 @@ class Recipe(Frozen):
     @property
     def sha256(self) -> str:
         """Hash of the canonical JSON: the same for the same meaning, whatever was left to defaults."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        kept = {key: value for key, value in self.to_json().items() if _LATER.get(key) != value}
+        text = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 

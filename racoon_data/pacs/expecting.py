@@ -12,7 +12,7 @@ from racoon_data.pacs.find import find
 from racoon_data.pacs.peer import PacsNode, WebNode
 from racoon_data.pacs.web import qido
 from racoon_data.refs import InstanceRef, Match, Query, StudyRef
-from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
+from racoon_data.site.ledger import CAME, InstanceState, Ledger, StudyVerdict, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -72,10 +72,10 @@ def _ask(node: PacsNode | WebNode, query: Query) -> Iterator[Match]:
 def verdict_of(ledger: Ledger, expected: Expectation) -> StudyVerdict:
     """Measure a study against what this PACS lists and what another one listed and still owes."""
     rows = ledger.instances(expected.ref.study_uid)
-    here = {row.ref for row in rows if row.state is InstanceState.ARRIVED}
+    here = {row.ref for row in rows if row.state in CAME}
     if not expected.instances:
         return StudyVerdict(expected.ref, Verdict.UNKNOWN_EXPECTED if here else Verdict.EMPTY, 0, len(here))
-    due = {row.ref for row in rows if row.state not in (InstanceState.ARRIVED, InstanceState.WITHDRAWN)}
+    due = {row.ref for row in rows if row.state not in (*CAME, InstanceState.WITHDRAWN)}
     owed_elsewhere = {row.ref for row in rows if row.node not in ("", expected.node)} & due
     count = len(owed_elsewhere.union(expected.instances))
     arrived = len(here.intersection(expected.instances))

@@ -119,12 +119,31 @@ def _copy(item: Stored, receiver: Receiver) -> None:
     receiver.note(End(announced, end))
 
 
+def look_into(node: FolderNode) -> None:
+    """See whether the folder is there and, for a DICOMDIR, whether it can be read.
+
+    Raises:
+        SettingsError: There is no such folder or DICOMDIR.
+        DicomError: The DICOMDIR cannot be read.
+    """
+    directory = _directory_of(node.path)
+    if directory is not None:
+        next(listed_in(directory), None)
+
+
+def _directory_of(path: Path) -> Path | None:
+    """Find the DICOMDIR of a folder, ``None`` where it has none."""
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise SettingsError(f"{path} is neither a folder nor a DICOMDIR", hint="check path of the folder node")
+    return path / DICOMDIR if (path / DICOMDIR).is_file() else None
+
+
 @lru_cache(maxsize=8)
 def _opened(path: Path) -> tuple[Index, tuple[Listed, ...]]:
     """Index a folder, or the files a DICOMDIR lists, in a temporary file that ends with the process."""
-    directory = path if path.is_file() else path / DICOMDIR if (path / DICOMDIR).is_file() else None
-    if directory is None and not path.is_dir():
-        raise SettingsError(f"{path} is neither a folder nor a DICOMDIR", hint="check path of the folder node")
+    directory = _directory_of(path)
     folder = directory.parent if directory else path
     index = Index(folder, Path(_scratch().name) / f"{len(str(path))}-{abs(hash(path))}.sqlite")
     if directory is None:

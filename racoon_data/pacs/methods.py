@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from racoon_data.errors import SettingsError
+from racoon_data.errors import PacsRefusedError, SettingsError
 from racoon_data.pacs.expecting import Expectation, expectation
 from racoon_data.pacs.folder import FolderSource
 from racoon_data.pacs.getting import get
@@ -15,6 +16,8 @@ from racoon_data.pacs.peer import FolderNode, Manners, Node, PacsNode, WebNode
 from racoon_data.pacs.receiving import Receiver
 from racoon_data.pacs.web import wado
 from racoon_data.refs import InstanceRef, StudyRef
+
+logger = logging.getLogger(__name__)
 
 METHODS = ("auto", "get", "move", "wado")
 NO_LIMITS = Manners()
@@ -55,7 +58,8 @@ def method_for(node: Node) -> Method:
     """Choose how to retrieve from a node.
 
     Args:
-        node: Any kind of node; ``retrieve`` of a PACS names the way, ``auto`` takes C-GET.
+        node: Any kind of node; ``retrieve`` of a PACS names the way, ``auto`` takes C-GET, and C-MOVE where there is
+            none and ``receive_port`` is set.
 
     Raises:
         SettingsError: The node cannot be asked in this way.
@@ -68,9 +72,20 @@ def method_for(node: Node) -> Method:
         return Method("wado", expect, partial(wado.fetch, node), node.manners)
     if node.retrieve == "wado" and node.web is not None:
         return Method("wado", expect, partial(wado.fetch, node.web), node.web.manners)
+    if node.retrieve == "auto" and node.receive_port:
+        return Method("get", expect, partial(_get_or_move, node), node.manners)
     if node.retrieve in ("auto", "get"):
         return Method("get", expect, partial(get, node), node.manners)
     if node.retrieve == "move":
         return Method("move", expect, partial(move, node), node.manners)
     hint = 'name the [web] table of the same PACS as web of the node, or set retrieve = "get"'
     raise SettingsError(f"retrieval by {node.retrieve} is not available", ref=node, hint=hint)
+
+
+def _get_or_move(node: PacsNode, expected: Expectation, missing: Missing, receiver: Receiver) -> str:
+    """Retrieve by C-GET; where the peer offers none and we have a port to listen on, by C-MOVE."""
+    try:
+        return get(node, expected, missing, receiver)
+    except PacsRefusedError as error:
+        logger.info("%s: trying C-MOVE", error.message)
+        return move(node, expected, missing, receiver)

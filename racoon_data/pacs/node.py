@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification
 
-from racoon_data.errors import PacsError, SettingsError
+from racoon_data.errors import PacsError
 from racoon_data.pacs.associations import associated, lost
 from racoon_data.pacs.find import find
+from racoon_data.pacs.folder import look_into
 from racoon_data.pacs.peer import FolderNode, Node, PacsNode, WebNode
 from racoon_data.pacs.statuses import SUCCESS
 from racoon_data.pacs.web import qido
@@ -44,17 +45,19 @@ def echo(node: PacsNode) -> float:
 
 
 def echo_any(node: Node) -> float:
-    """Ask a node of any kind whether it answers.
+    """Ask a node of any kind whether it answers: C-ECHO, a small QIDO-RS query, or a look into the folder.
 
     Returns:
         Seconds it took.
 
     Raises:
-        SettingsError: A folder does not answer.
+        SettingsError: There is no such folder, or a secret is missing.
         PacsError: It does not answer; the message says why.
     """
     if isinstance(node, FolderNode):
-        raise SettingsError("a folder answers no echo", ref=node, hint="ask it with racoon pacs find")
+        started = time.monotonic()
+        look_into(node)
+        return time.monotonic() - started
     return qido.echo(node) if isinstance(node, WebNode) else echo(node)
 
 

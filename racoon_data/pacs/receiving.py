@@ -261,7 +261,7 @@ def adopt(spool: Path, ledger: Ledger, refs: tuple[InstanceRef, ...]) -> None:
     for ref in refs:
         path = instance_path(spool, ref)
         row = known.get(ref.sop_uid)
-        if row is None or row.state is InstanceState.CONFLICTING:
+        if row is None or row.state in (InstanceState.CONFLICTING, InstanceState.PASSED):
             continue
         is_there = path.is_file() and path.stat().st_size > 0
         if row.state is InstanceState.ARRIVED:

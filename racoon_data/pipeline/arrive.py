@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from racoon_data.deid.door import DeidentifiedInstance, Door, deidentify_files
+from racoon_data.deid.door import DeidentifiedInstance, Door, deidentify_files, forgotten_at
 from racoon_data.deid.profile import load_profile
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.dicom.references import ANNOTATION_CLASSES, MASKS
-from racoon_data.errors import DicomError, IncompleteStudyError, NothingMatchedError, PacsPartialError
+from racoon_data.errors import (
+    DicomError,
+    ForgottenPatientError,
+    IncompleteStudyError,
+    NothingMatchedError,
+    PacsPartialError,
+)
 from racoon_data.events import Event, OnEvent
 from racoon_data.outcomes import Outcome, Status
 from racoon_data.pacs.part10 import read_file_head
 from racoon_data.pacs.retrieve import retrieve
 from racoon_data.pacs.sources import Question, asked_of
+from racoon_data.pipeline.expiry import expire, recall_passed
 from racoon_data.pipeline.plan import Plan
 from racoon_data.refs import FileRef, InstanceRef, Ref, SeriesRef, StudyRef
 from racoon_data.site.audit import AuditLog
-from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
+from racoon_data.site.ledger import CAME, InstanceState, Ledger, StudyVerdict, Verdict
 
 RETRIEVE = "retrieve"
 
@@ -49,15 +56,16 @@ class Arrived:
         return tuple(sorted(StudyRef(uid) for uid in stopped | {one.ref.study_uid for one in self.instances}))
 
 
-def find_studies(plan: Plan, on_event: OnEvent) -> tuple[StudyRef, ...]:
-    """Ask the PACS for the studies of a plan, sorted and without repeats.
+def find_studies(plan: Plan, on_event: OnEvent) -> dict[StudyRef, str]:
+    """Ask the PACS for the studies of a plan, sorted, each with its PatientID.
 
     Raises:
         NothingMatchedError: The PACS holds no such study.
         PacsError: The PACS could not be asked.
     """
     matches = asked_of(plan.node, Question(plan.query), on_event=on_event)
-    studies = tuple(sorted({StudyRef(match.ref.study_uid) for match in matches}))
+    patients = {StudyRef(match.ref.study_uid): match.attributes.get("PatientID", "") for match in matches}
+    studies = dict(sorted(patients.items()))
     if not studies:
         raise NothingMatchedError("no study matches the query", hint="widen query.filters in the study file")
     on_event(Event("find", plan.node.name, len(studies), len(studies)))
@@ -72,10 +80,6 @@ def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event
         PacsError: The PACS could not be asked.
         StorageError: The disk is full.
     """
-    studies = find_studies(plan, on_event)
-    verdicts = retrieve(plan.node, studies, spool=plan.site.spool, ledger=ledger, on_event=on_event)
-    whole = [verdict for verdict in verdicts if verdict.verdict is Verdict.COMPLETE]
-    torn = [verdict for verdict in verdicts if verdict.verdict is not Verdict.COMPLETE]
     door = Door(
         out=plan.site.work,
         quarantine=plan.site.quarantine,
@@ -84,21 +88,43 @@ def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event
         audit=AuditLog(plan.site.audit),
         vault=plan.site.vault,
     )
+    found = find_studies(plan, on_event)
+    gone = forgotten_at(door)
+    studies = [study for study, patient in found.items() if pseudonymizer.patient(patient) not in gone]
+    known = recall_passed(ledger, studies, door)
+    verdicts = retrieve(plan.node, studies, spool=plan.site.spool, ledger=ledger, on_event=on_event)
+    through = _through(plan, ledger, door, verdicts, on_event)
+    complete = {verdict.ref.study_uid for verdict in verdicts if verdict.verdict is Verdict.COMPLETE}
+    earlier = tuple(one for ref, one in known.items() if ref.study_uid in complete)
+    withdrawn = [_withdrawn(study, pseudonymizer) for study in found if study not in studies]
+    return replace(through, instances=(*earlier, *through.instances), incomplete=(*withdrawn, *through.incomplete))
+
+
+def _through(plan: Plan, ledger: Ledger, door: Door, verdicts: Sequence[StudyVerdict], on_event: OnEvent) -> Arrived:
+    """Take the files of whole studies through the door, and say what became of all that was expected."""
+    names = door.pseudonymizer
+    torn = [verdict for verdict in verdicts if verdict.verdict is not Verdict.COMPLETE]
+    whole = [verdict for verdict in verdicts if verdict.verdict is Verdict.COMPLETE]
     sources = {path: ref for verdict in whole for ref, path in _spooled(ledger, verdict.ref)}
     workers = plan.site.settings.site.workers
     results = deidentify_files(tuple(sources), door, workers=workers, on_event=on_event)
-    passed = tuple(result.value for result in results if result.value is not None)
+    ends = dict(zip(sources, results, strict=True))
+    passed = {path: end.value for path, end in ends.items() if end.value is not None}
     stopped = {
-        path: replace(result.outcome, ref=_behind_the_door(ref, pseudonymizer))
-        for (path, ref), result in zip(sources.items(), results, strict=True)
-        if result.value is None
+        path: replace(end.outcome, ref=_behind_the_door(sources[path], names))
+        for path, end in ends.items()
+        if end.value is None
     }
+    stopped_masks = tuple(end for path, end in stopped.items() if _may_be_mask(path))
+    # Exports of other tools find their patients by the identified files, so these stay where there are exports.
+    days = 0 if plan.exports else plan.site.settings.deid.spool_days
+    expire(ledger, [(sources[path], path) for path in passed], days=days)
     return Arrived(
-        instances=passed,
-        lost=(*stopped.values(), *_never_arrived(ledger, torn, pseudonymizer)),
-        incomplete=tuple(_kept_out(verdict, pseudonymizer) for verdict in torn),
+        instances=tuple(passed.values()),
+        lost=(*stopped.values(), *_never_arrived(ledger, torn, names)),
+        incomplete=tuple(_kept_out(verdict, names) for verdict in torn),
         broken_series={end.ref.series: end for end in stopped.values() if isinstance(end.ref, InstanceRef)},
-        stopped_masks=tuple(end for path, end in stopped.items() if _may_be_mask(path)),
+        stopped_masks=stopped_masks,
     )
 
 
@@ -130,6 +156,11 @@ def _behind_the_door(ref: Ref, pseudonymizer: Pseudonymizer) -> Ref:
             return ref
 
 
+def _withdrawn(study: StudyRef, pseudonymizer: Pseudonymizer) -> Outcome:
+    message = "the patient withdrew consent"
+    return Outcome(_behind_the_door(study, pseudonymizer), "find", Status.SKIPPED, ForgottenPatientError.code, message)
+
+
 def _kept_out(verdict: StudyVerdict, pseudonymizer: Pseudonymizer) -> Outcome:
     message = f"study is {verdict.verdict}: {verdict.arrived} of {verdict.expected} instances arrived"
     ref = _behind_the_door(verdict.ref, pseudonymizer)
@@ -141,7 +172,7 @@ def _never_arrived(ledger: Ledger, torn: Iterable[StudyVerdict], pseudonymizer: 
     for verdict in torn:
         for row in ledger.instances(verdict.ref.study_uid):
             ref = _behind_the_door(row.ref, pseudonymizer)
-            if row.state is InstanceState.ARRIVED:
+            if row.state in CAME:
                 message = "waits in the spool for the rest of its study"
                 yield Outcome(ref, RETRIEVE, Status.SKIPPED, IncompleteStudyError.code, message)
             elif row.state is not InstanceState.WITHDRAWN:

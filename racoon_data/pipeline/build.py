@@ -13,9 +13,10 @@ from typing import Any, Self
 from racoon_data.annotations.linking import Link
 from racoon_data.annotations.read import read_annotation
 from racoon_data.cases import Case, Channel, QcIssue, Severity
+from racoon_data.convert.suv import suv_of, with_suv
 from racoon_data.dataset.writer import write_case
 from racoon_data.dicom.series import Series, SeriesKey
-from racoon_data.dicom.stacking import stack
+from racoon_data.dicom.stacking import stack_stored
 from racoon_data.errors import DanglingReferenceError, GridMismatchError, IncompleteLabelsError, QualityError, about
 from racoon_data.files.manifest import CaseRecord, Split
 from racoon_data.files.sidecar import software
@@ -112,7 +113,8 @@ def read_case(item: CaseItem, order: Order) -> Case:
         GridMismatchError: Masks lie on channels of different grids.
         IncompleteLabelsError: A segment was left out while reading.
     """
-    channels = tuple(_channel(name, series) for name, series in item.channels)
+    read = [_channel(name, series, order.recipe) for name, series in item.channels]
+    channels = tuple(channel for channel, _ in read)
     grids = {series.key: made.volume.geometry for (_, series), made in zip(item.channels, channels, strict=True)}
     annotations = tuple(_read_once(pairs, grids) for pairs in _by_file(item.links).values())
     # a region that a report measured in is no outline of the whole lesion: its rows count, its mask does not
@@ -129,7 +131,7 @@ def read_case(item: CaseItem, order: Order) -> Case:
         relative_day=item.relative_day,
         sources=tuple(one.source for one in annotations),
         unmapped=mapped.unmapped if mapped else (),
-        steps=_notes(annotations),
+        steps=(*(step for _, steps in read for step in steps), *_notes(annotations)),
     )
 
 
@@ -152,9 +154,18 @@ def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:
     )
 
 
-def _channel(name: str, series: Series) -> Channel:
+def _channel(name: str, series: Series, recipe: Recipe) -> tuple[Channel, list[dict[str, object]]]:
+    """Stack one channel; what was decided about its values goes into the sidecar."""
+    steps: list[dict[str, object]] = []
+    uid = series.ref.series_uid
     with about(series.ref):
-        return Channel(name, stack(series), series.ref, series.acquisition, series.sop_uids)
+        if recipe.pet_values == "suv" and series.acquisition.modality == "PT":
+            suv = suv_of(series)
+            series = with_suv(series, suv)
+            steps.append({"step": "suv", "source": uid, **suv.facts})
+        stacked = stack_stored(series)
+        steps += [{"step": "stack", "source": uid, "note": note} for note in stacked.decisions]
+        return Channel(name, stacked.volume, series.ref, series.acquisition, series.sop_uids), steps
 
 
 def _by_file(links: Iterable[Link]) -> dict[InstanceRef, list[Link]]:

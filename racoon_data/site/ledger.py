@@ -44,6 +44,12 @@ class InstanceState(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     WITHDRAWN = "withdrawn"
+    PASSED = "passed"
+    """It arrived, went through the door, and its identified file was removed as the settings say."""
+
+
+# In these states an instance came from its PACS.
+CAME = frozenset((InstanceState.ARRIVED, InstanceState.PASSED))
 
 
 class Verdict(StrEnum):
@@ -237,7 +243,7 @@ class Ledger:
 
     def missing(self, study_uid: str) -> tuple[InstanceRef, ...]:
         """List the instances of a study that are still to be fetched, in order of series and UID."""
-        not_due = (InstanceState.ARRIVED, InstanceState.CONFLICTING, InstanceState.WITHDRAWN)
+        not_due = (*CAME, InstanceState.CONFLICTING, InstanceState.WITHDRAWN)
         return tuple(row.ref for row in self.instances(study_uid) if row.state not in not_due)
 
     def instances(self, study_uid: str) -> tuple[LedgerInstance, ...]:
@@ -258,6 +264,15 @@ class Ledger:
         file = self._folder / path if path else None
         ref = InstanceRef(study, series, sop)
         return LedgerInstance(ref, node, InstanceState(state), reason, attempts, file, size, sha256)
+
+    def passed(self, refs: Iterable[InstanceRef]) -> None:
+        """Note that the identified files of instances are gone, because they went through the door."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE instances SET state = 'passed', path = ''"
+                " WHERE study_uid = ? AND series_uid = ? AND sop_uid = ?",
+                [(ref.study_uid, ref.series_uid, ref.sop_uid) for ref in refs],
+            )
 
     def erase(self, study: StudyRef) -> None:
         """Forget a study altogether, so that its UIDs are not even in the file's free pages."""

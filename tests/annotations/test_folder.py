@@ -12,7 +12,7 @@ from racoon_data.annotations.folder import find_annotations, read_found
 from racoon_data.cli.main import app
 from racoon_data.files.nifti import read_nifti
 from racoon_data.outcomes import tally
-from racoon_data.testing.makers import Measured, SegStyle, a_seg, a_series, an_rtstruct, an_sr, rectangle
+from racoon_data.testing.makers import Contour, Measured, SegStyle, a_seg, a_series, an_rtstruct, an_sr, rectangle
 from racoon_data.testing.segmentations import LESION
 from tests.annotations.helpers import box
 
@@ -119,6 +119,34 @@ def test_read_writes_masks_and_findings(study, tmp_path):
     assert "tumour" in ended.stdout
     with (tmp_path / "out" / "findings.csv").open(encoding="utf-8", newline="") as stream:
         assert [row["concept"] for row in csv.DictReader(stream)] == ["Volume", "Severity"]
+
+
+def test_the_table_is_written_as_json_lines_too(study, tmp_path):
+    """measurements.jsonl holds the rows of findings.csv, each valid by its schema."""
+    folder, _, _ = study
+
+    read_found(find_annotations(folder), tmp_path)
+
+    lines = [json.loads(line) for line in (tmp_path / "measurements.jsonl").read_text("utf-8").splitlines()]
+    with (tmp_path / "findings.csv").open(encoding="utf-8", newline="") as stream:
+        assert list(csv.DictReader(stream)) == lines
+    for line in lines:
+        schemas.validate("measurement", line)
+
+
+def test_policies_are_chosen_on_the_command_line(tmp_path):
+    """Nested contours joined, a gap filled, a point as mask: each as asked, each in the notes."""
+    made = a_series(tmp_path / "in" / "ct", slices=6)
+    lines = [rectangle(k, columns=(2.5, 9.5), rows=(2.5, 9.5)) for k in (1, 3)]
+    lines += [rectangle(1, columns=(4.5, 6.5), rows=(4.5, 6.5)), Contour(3, ((20, 20),), "POINT")]
+    an_rtstruct(tmp_path / "in", made, {"tumour": lines})
+
+    options = ("--nested-contours", "union", "--fill-gaps", 1, "--open-contours", "masks")
+    ended = run("read", tmp_path / "in", tmp_path / "out", "--json", *options)
+
+    (account,) = json.loads(ended.stdout)["annotations"]
+    assert account["masks"][0]["voxels"] == 3 * 49 + 1
+    assert sum("as asked" in note for note in account["notes"]) == 3
 
 
 def test_a_dry_run_writes_nothing(study, tmp_path):

@@ -27,6 +27,7 @@ from pydicom.uid import (
 
 from racoon_data.deid import door as door_module
 from racoon_data.deid.door import Door, deidentify_files, rehearse_files
+from racoon_data.deid.engine import Engine
 from racoon_data.deid.profile import Profile
 from racoon_data.errors import DiskFullError
 from racoon_data.outcomes import Status, tally
@@ -235,7 +236,7 @@ def test_broken_values_are_quarantined_discreetly(
         warnings.warn("bad value Muster^Erika", stacklevel=1)
         raise ValueError("Invalid value for VR PN: Muster^Erika")
 
-    monkeypatch.setattr(door_module.Engine, "clean", complaining)
+    monkeypatch.setattr(Engine, "clean", complaining)
 
     (result,) = deidentify_files([a_file(tmp_path / "in")], door)
 
@@ -275,7 +276,7 @@ def test_an_unexpected_error_publishes_nothing(tmp_path: Path, door: Door, monke
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(door_module.Engine, "clean", broken)
+    monkeypatch.setattr(Engine, "clean", broken)
 
     (result,) = deidentify_files([a_file(tmp_path / "in")], door)
 

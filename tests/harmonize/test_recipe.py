@@ -18,6 +18,7 @@ FULL = {
         {"kind": "zscore"},
     ],
     "fuse": "single:r1",
+    "pet_values": "suv",
     "min_lesion_ml": 0.05,
 }
 

@@ -213,9 +213,11 @@ def test_a_folder_node_is_found_and_pulled(archive, tmp_path):
     text = f'[site]\nname = "test"\n[folders.usb]\npath = "{archive.folder}"\n'
     create_site(tmp_path / "site", text)
 
+    echoed = run("echo", "usb", "--site", tmp_path / "site", "--json")
     found = run("find", "usb", "--site", tmp_path / "site", "--modality", "MR", "--json")
     pulled = run("pull", "usb", "--site", tmp_path / "site", "--json")
 
+    assert json.loads(echoed.stdout)["node"]["name"] == "usb"
     assert json.loads(found.stdout)["PatientID"] == "P2"
     assert {row["verdict"] for row in json.loads(pulled.stdout)} == {"complete"}
 

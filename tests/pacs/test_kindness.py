@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +17,12 @@ from racoon_data.errors import PacsBusyError, PacsPausedError
 from racoon_data.pacs import kindness
 from racoon_data.pacs.kindness import Pace, admitted, backoff_s, knocked
 from racoon_data.pacs.peer import Manners, PacsNode
+from racoon_data.pacs.retrieve import retrieve
 from racoon_data.pacs.windows import is_open, seconds_until_open
+from racoon_data.site.ledger import Verdict
+from racoon_data.site.paths import create_site
 
+ROOT = Path(__file__).parents[2]
 NODE = PacsNode("kind", "127.0.0.1", 104, "PACS", manners=Manners(max_associations=1))
 HOLDER = """
 import sys, time
@@ -164,3 +170,39 @@ def test_a_peer_that_stays_busy_is_an_error():
     with pytest.raises(PacsBusyError):
         knocked(replace(NODE, manners=Manners(retries=2, backoff_s=0.01)), knock)
     assert len(knocks) == 3
+
+
+def test_a_window_that_closes_pauses_a_pull_between_instances(pacs, archive, spool, ledger, monkeypatch):
+    """The window closes after three instances: the association ends, and the same call goes on when it opens."""
+    moments: list[bool] = []
+
+    def open_but_for_the_fourth(windows, now):
+        moments.append(True)
+        return len(moments) != 3
+
+    monkeypatch.setattr(kindness, "is_open", open_but_for_the_fourth)
+    events = []
+
+    (verdict,) = retrieve(pacs.node(), [archive.study], spool=spool, ledger=ledger, on_event=events.append)
+
+    assert verdict.verdict is Verdict.COMPLETE
+    assert [event.kind for event in events].count("receive") == 10
+    assert {row.attempts for row in ledger.instances(archive.study.study_uid)} == {1}
+    assert len(moments) == 10
+
+
+def test_two_pulls_together_keep_to_one_association(pacs, archive, tmp_path):
+    """Two processes pull from a node with one slot: the PACS never sees two associations at once, both complete."""
+    text = f'[site]\nname = "x"\n[nodes.pacs]\nport = {pacs.port}\nmax_associations = 1\n'
+    for name in ("a", "b"):
+        create_site(tmp_path / name, text)
+    command = [sys.executable, "-m", "racoon_data", "pacs", "pull", "pacs", "--json", "--site"]
+    pulls = [subprocess.Popen([*command, tmp_path / name], stdout=subprocess.PIPE, cwd=ROOT) for name in ("a", "b")]
+    most = 0
+    while any(process.poll() is None for process in pulls):
+        most = max(most, len(pacs._entity.active_associations))
+        time.sleep(0.001)
+    verdicts = [row["verdict"] for process in pulls for row in json.loads(process.communicate()[0])]
+
+    assert verdicts == ["complete"] * 4
+    assert most == 1

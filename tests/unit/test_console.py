@@ -1,6 +1,9 @@
 """What people and machines read: results on stdout, talk on stderr."""
 
 import json
+import time
+
+import pytest
 
 from racoon_data import console
 from racoon_data.errors import PacsUnreachableError
@@ -26,6 +29,27 @@ def test_json_progress_is_one_event_a_line(capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert json.loads(captured.err) == {"kind": "build", "ref": "case a", "done": 1, "total": 2}
+
+
+def test_progress_that_moves_bytes_tells_its_pace(capsys):
+    """Instances and megabytes a second and the time left stand in lines and in JSON; a new study starts anew."""
+    with console.progress(as_json=True) as on_event:
+        on_event(Event("receive", "instance 1", 1, 4, 500_000))
+        time.sleep(0.1)
+        on_event(Event("receive", "instance 2", 2, 4, 1_000_000))
+        on_event(Event("receive", "instance 9", 1, 7, 500_000))
+    with console.progress(every_s=0) as on_event:
+        on_event(Event("receive", "instance 1", 1, 4, 500_000))
+
+    *lines, plain = capsys.readouterr().err.splitlines()
+    _, second, other = (json.loads(line) for line in lines)
+    assert 5 < second["per_s"] <= 20
+    assert second["mb_per_s"] == pytest.approx(second["per_s"] / 2, rel=0.1)
+    assert second["eta_s"] == pytest.approx(2 / second["per_s"], abs=0.06)
+    assert other["per_s"] == 20
+    assert "/s " in plain
+    assert "MB/s" in plain
+    assert "s left" in plain
 
 
 def test_an_error_is_shown_with_its_code_and_remedy(capsys):

@@ -1,0 +1,77 @@
+"""One object to its cleaned bytes: header rewritten, marks set, result searched; the pixel data only pointed at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from pydicom.uid import UID
+
+from racoon_data.deid.engine import Engine
+from racoon_data.deid.identity import Identity, identity_in
+from racoon_data.deid.marks import file_head, marks_of
+from racoon_data.deid.profile import Profile
+from racoon_data.deid.pseudonyms import Pseudonymizer
+from racoon_data.deid.rules import Rulebook, rulebook
+from racoon_data.deid.selfcheck import check
+from racoon_data.deid.writing import Encoded
+from racoon_data.dicom.opened import OpenedFile
+
+_PIXELS = 0x7FE00000
+
+
+def clean(opened: OpenedFile, profile: Profile, names: Pseudonymizer, *, kind: str, receipt: str) -> Encoded:
+    """De-identify one object in memory and check the result.
+
+    Args:
+        opened: The object; its pixel data is neither decoded nor copied.
+        profile: Options.
+        names: Pseudonyms under the site's key.
+        kind: Kind of object, as ``kind_of`` found it.
+        receipt: Mark of this input.
+
+    Raises:
+        QuarantineError: The self-check found something.
+    """
+    tree, rules = opened.tree, rulebook(profile, kind)
+    identity, patient_id = _identity(opened, profile), opened.text("PatientID")
+    pseudonym, offset = names.patient(patient_id), names.day_offset(patient_id)
+    spelling = (identity.encodings, tree.root.is_implicit, tree.order)
+    patient = _Patient(pseudonym, offset, identity.phrases, *spelling)
+    engine = Engine(rules, names, identity, patient.pseudonym, patient.day_offset, _remembered(rules, names, patient))
+    marks = marks_of(profile, receipt, is_implicit=tree.root.is_implicit, order=tree.order)
+    tail = [node for tag, node in sorted(tree.root.nodes.items()) if tag >= _PIXELS]
+    uid = str if profile.retain_uids else names.uid
+    encoded = Encoded(
+        meta=file_head(opened.text("SOPClassUID"), uid(opened.text("SOPInstanceUID")), opened.transfer_syntax_uid),
+        header=engine.clean(tree, marks, before=_PIXELS),
+        source=tree.data,
+        tail=tuple((node.start, node.end) for node in tail if engine.keeps(node)),
+        syntax=UID(opened.transfer_syntax_uid),
+        is_implicit=tree.root.is_implicit,
+        order=tree.order,
+    )
+    check(encoded, identity, profile)
+    return encoded
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    """What decides, beside the rules, what becomes of a value."""
+
+    pseudonym: str
+    day_offset: int
+    phrases: frozenset[str]
+    encodings: tuple[str, ...]
+    is_implicit: bool
+    order: str
+
+
+@lru_cache(maxsize=16)
+def _remembered(rules: Rulebook, names: Pseudonymizer, patient: _Patient) -> dict[bytes, bytes]:
+    return {}
+
+
+def _identity(opened: OpenedFile, profile: Profile) -> Identity:
+    identity = identity_in(opened)
+    return replace(identity, uids=frozenset()) if profile.retain_uids else identity
