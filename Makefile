@@ -34,6 +34,8 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	if command -v Orthanc && command -v storescp; then $(BIN)/python benchmarks/pacs_retrieve.py && $(BIN)/python benchmarks/pacs_store.py; fi
 	$(BIN)/python benchmarks/rtstruct.py
 	$(BIN)/python benchmarks/seg.py
+	$(BIN)/python benchmarks/convert.py
+	$(BIN)/python benchmarks/scan.py
 
 kill-loop: $(READY) ## Kill a pull 25 times at random moments and count what is torn, lost or fetched twice
 	$(BIN)/python -m tests.pacs.kill_loop
