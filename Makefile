@@ -33,6 +33,7 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/help_time.py
 	if command -v Orthanc && command -v storescp; then $(BIN)/python benchmarks/pacs_retrieve.py && $(BIN)/python benchmarks/pacs_store.py; fi
 	$(BIN)/python benchmarks/rtstruct.py
+	$(BIN)/python benchmarks/pacs_find_memory.py
 	$(BIN)/python benchmarks/seg.py
 	$(BIN)/python benchmarks/convert.py
 	$(BIN)/python benchmarks/scan.py

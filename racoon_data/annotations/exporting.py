@@ -65,7 +65,7 @@ class Plan:
             "image_series_uid": self.source.series.ref.series_uid,
             "slices": len(self.source.series.slices),
             "kind": self.kind,
-            "author": asdict(self.stamp.author),
+            "author": asdict(self.stamp.author) | {"kind": self.stamp.author.kind},
             "written_as_of": self.stamp.moment.date + self.stamp.moment.time,
             "segments": [_row(one, self.source.geometry) for one in self.written],
             "notes": list(self.notes),

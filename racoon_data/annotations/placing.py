@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -145,7 +146,9 @@ class Placer:
 
     def __init__(self, geometry: Geometry, *, sop_uids: Sequence[str]) -> None:
         self._geometry = geometry
-        self._slices = {sop_uid: k for k, sop_uid in enumerate(sop_uids)}
+        self._slices: dict[str, list[int]] = defaultdict(list)
+        for k, sop_uid in enumerate(sop_uids):
+            self._slices[sop_uid].append(k)
         self._inverse: _Vector = np.linalg.inv(geometry.matrix).astype(np.float64)
         self._rows: list[list[float]] = self._inverse[:3].tolist()
         self._steps: dict[object, Steps] = {}
@@ -181,7 +184,8 @@ class Placer:
         return _steps(along_row, along_column)
 
     def _of_source(self, frame: Frame) -> float:
-        slices = {self._slices[sop_uid] for sop_uid in frame.source_sops if sop_uid in self._slices}
+        # an image of many frames is no one slice: which of its frames is meant is not guessed
+        slices = {k for sop_uid in frame.source_sops for k in self._slices.get(sop_uid, ())}
         if len(slices) != 1:
             raise GridMismatchError("a frame names neither its plane nor one image of the series", hint=_AGAIN)
         return float(slices.pop())

@@ -107,7 +107,7 @@ def seg_of(written: Sequence[Written], source: Source, stamp: Stamp, *, kind: st
             software_versions=stamp.version,
             device_serial_number="0",
             max_fractional_value=_MOST_FRACTION,
-            content_creator_name=stamp.author.name if stamp.author.is_person else None,
+            content_creator_name=stamp.author.reader or None,
             content_label="SEGMENTATION",
             series_description=f"Segmentation by {stamp.author.name}"[:LABEL_LENGTH],
             **_planes(source),
@@ -160,9 +160,9 @@ def _description(segment: Segment, stamp: Stamp) -> Any:
 
     author = stamp.author
     algorithm = None
-    if not author.is_person:
+    if author.algorithm:
         family = codes.DCM.ArtificialIntelligence
-        algorithm = highdicom.AlgorithmIdentificationSequence(author.name, family, author.version or "unknown")
+        algorithm = highdicom.AlgorithmIdentificationSequence(author.algorithm, family, author.version)
     assert segment.category is not None
     assert segment.type is not None
     return highdicom.seg.SegmentDescription(

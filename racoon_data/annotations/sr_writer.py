@@ -83,16 +83,19 @@ def _context(stamp: Stamp) -> Any:
     from pydicom.sr.codedict import codes
 
     author = stamp.author
-    if author.is_person:
-        person = sr.PersonObserverIdentifyingAttributes(name=author.name)
-        return sr.ObservationContext(sr.ObserverContext(codes.DCM.Person, person))
-    device = sr.DeviceObserverIdentifyingAttributes(
-        uid=uid_of("algorithm", author.name, author.version),
-        name=author.name,
-        model_name=author.name,
-        serial_number=author.version or None,
-    )
-    return sr.ObservationContext(observer_device_context=sr.ObserverContext(codes.DCM.Device, device))
+    person = device = None
+    if author.reader:
+        attributes = sr.PersonObserverIdentifyingAttributes(name=author.reader)
+        person = sr.ObserverContext(codes.DCM.Person, attributes)
+    if author.algorithm:
+        attributes = sr.DeviceObserverIdentifyingAttributes(
+            uid=uid_of("algorithm", author.algorithm, author.version),
+            name=author.algorithm,
+            model_name=author.algorithm,
+            serial_number=author.version,
+        )
+        device = sr.ObserverContext(codes.DCM.Device, attributes)
+    return sr.ObservationContext(observer_person_context=person, observer_device_context=device)
 
 
 def _group(one: Written, source: Source, stamp: Stamp, seg: pydicom.Dataset) -> Any:
@@ -118,7 +121,7 @@ def _group(one: Written, source: Source, stamp: Stamp, seg: pydicom.Dataset) -> 
         finding_type=hd_code(segment.type),
         finding_category=hd_code(segment.category) if segment.category else None,
         finding_sites=[site] if site else None,
-        algorithm_id=None if stamp.author.is_person else _algorithm(stamp),
+        algorithm_id=_algorithm(stamp) if stamp.author.algorithm else None,
         measurements=[
             sr.Measurement(name=hd_code(name), value=value, unit=hd_code(unit))
             for name, value, unit in measurements_of(one, source.geometry)
@@ -129,4 +132,4 @@ def _group(one: Written, source: Source, stamp: Stamp, seg: pydicom.Dataset) -> 
 def _algorithm(stamp: Stamp) -> Any:
     from highdicom import sr
 
-    return sr.AlgorithmIdentification(stamp.author.name, stamp.author.version or "unknown")
+    return sr.AlgorithmIdentification(stamp.author.algorithm, stamp.author.version)

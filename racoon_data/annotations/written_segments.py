@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from racoon_data.errors import UncodedItemError
+from racoon_data.errors import SettingsError, UncodedItemError
 from racoon_data.labels import CodedConcept, Label, Mask, Segment
 
 _SCHEME_LENGTH = 16
@@ -21,22 +21,46 @@ LABEL_LENGTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who outlined: an algorithm or a reader.
+    """Who outlined: an algorithm, a reader, or a reader with an algorithm.
 
     Attributes:
-        name: Name of the algorithm, or of the reader.
-        version: Version of the algorithm, empty for a reader.
-        kind: ``AUTOMATIC``, ``SEMIAUTOMATIC`` or ``MANUAL``.
+        algorithm: Name of the algorithm, empty where none was used.
+        version: Its version.
+        reader: Name of the reader, empty where none had a hand in it.
     """
 
-    name: str
+    algorithm: str = ""
     version: str = ""
-    kind: str = "AUTOMATIC"
+    reader: str = ""
 
     @property
-    def is_person(self) -> bool:
-        """A reader drew it by hand."""
-        return self.kind == "MANUAL"
+    def kind(self) -> str:
+        """SegmentAlgorithmType."""
+        if not self.algorithm:
+            return "MANUAL"
+        return "SEMIAUTOMATIC" if self.reader else "AUTOMATIC"
+
+    @property
+    def name(self) -> str:
+        """The algorithm where there is one, else the reader."""
+        return self.algorithm or self.reader
+
+
+def author_of(segments: Iterable[Segment], *, algorithm: str = "", version: str = "", reader: str = "") -> Author:
+    """Name who outlined.
+
+    Raises:
+        SettingsError: Nobody is named, an algorithm comes without its version, or segments that an algorithm
+            made come without its name.
+    """
+    if algorithm and not version:
+        raise SettingsError("an algorithm without a version cannot be told from the next", hint="--algorithm-version")
+    if not algorithm and not reader:
+        raise SettingsError("nobody is named who outlined", hint="--algorithm with --algorithm-version, or --reader")
+    made = [one.name for one in segments if one.algorithm in ("AUTOMATIC", "SEMIAUTOMATIC")]
+    if made and not algorithm:
+        raise SettingsError(f"an algorithm made segment {made[0]!r}", hint="name it: --algorithm, --algorithm-version")
+    return Author(algorithm, version, reader)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,6 @@ from racoon_data.errors import SettingsError
 
 if TYPE_CHECKING:
     from racoon_data.annotations.settling import Moment
-    from racoon_data.annotations.written_segments import Author
     from racoon_data.labels import LabelSchema
 
 
@@ -27,7 +26,9 @@ def export(
     label: Annotated[str, typer.Option(help="The file holds this label alone, as mask or fractions 0 to 1.")] = "",
     algorithm: Annotated[str, typer.Option(help="Name of the algorithm that outlined.")] = "",
     algorithm_version: Annotated[str, typer.Option(help="Its version.")] = "",
-    reader: Annotated[str, typer.Option(help="Name (or pseudonym) of the person who outlined.")] = "",
+    reader: Annotated[
+        str, typer.Option(help="Name (or pseudonym) of the person who outlined, or corrected the algorithm.")
+    ] = "",
     series: Annotated[str, typer.Option(help="SeriesInstanceUID, where the folder holds several that fit.")] = "",
     date: Annotated[str, typer.Option(help="Date of the objects, YYYYMMDD[HHMMSS]; default: the study's.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written and write nothing.")] = False,
@@ -39,6 +40,7 @@ def export(
     """
     from racoon_data.annotations.export_input import drawings_of
     from racoon_data.annotations.exporting import choose_series, plan_export, write_export
+    from racoon_data.annotations.written_segments import author_of
     from racoon_data.dicom.sorting import files_under, sort_files
     from racoon_data.files.atomic import write_json
 
@@ -46,7 +48,9 @@ def export(
     found = sort_files(files_under(images, without=[out]), root=images)
     accounts: list[dict[str, Any]] = []
     for drawing in drawings_of(labels, _schema(schema), label=label):
-        author = _author(algorithm, algorithm_version, reader or drawing.reader)
+        person = reader or ("" if algorithm else drawing.reader)
+        segments = [segment for segment, _ in drawing.parts]
+        author = author_of(segments, algorithm=algorithm, version=algorithm_version, reader=person)
         chosen = choose_series(found.series, drawing, series_uid=series)
         plan = plan_export(drawing, chosen, author, kind=kind, moment=moment)
         accounts.append(plan.to_json() if dry_run else write_export(plan, out))
@@ -62,25 +66,6 @@ def _schema(path: Path | None) -> LabelSchema | None:
     from racoon_data.harmonize.label_schema import load_schema
 
     return load_schema(path) if path is not None else None
-
-
-def _author(algorithm: str, version: str, reader: str) -> Author:
-    """Name who outlined.
-
-    Raises:
-        SettingsError: Nobody is named, or an algorithm without its version.
-    """
-    from racoon_data.annotations.written_segments import Author
-
-    if algorithm and not version:
-        raise SettingsError(
-            "an algorithm without a version cannot be told from the next one", hint="--algorithm-version"
-        )
-    if algorithm:
-        return Author(algorithm, version)
-    if not reader:
-        raise SettingsError("nobody is named who outlined", hint="--algorithm with --algorithm-version, or --reader")
-    return Author(reader, kind="MANUAL")
 
 
 def _moment(text: str) -> Moment | None:

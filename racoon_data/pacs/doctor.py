@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -21,11 +23,15 @@ from racoon_data.pacs.filters import RETURN_KEYS
 from racoon_data.pacs.find import PATIENT_ROOT, STUDY_ROOT, find, query_dataset
 from racoon_data.pacs.node import echo
 from racoon_data.pacs.peer import PacsNode
-from racoon_data.pacs.profile import Finding, PacsProfile
-from racoon_data.refs import Query
+from racoon_data.pacs.profile import Finding, PacsProfile, Speed
+from racoon_data.pacs.retrieve import retrieve
+from racoon_data.pacs.web import qido
+from racoon_data.refs import Query, StudyRef
+from racoon_data.site.ledger import Ledger, Verdict
 
 STUDY_GET, STUDY_MOVE = GET_MODELS[1], MOVE_MODELS[1]
 _MOST_ASKED = 5_000
+_MOST_FETCHED = 60
 _SLOW_S = 2.0
 
 
@@ -61,7 +67,8 @@ Probe = Callable[[Chart], None]
 
 
 def examine(node: PacsNode, probes: tuple[Probe, ...] | None = None, *, on_event: OnEvent = ignore) -> PacsProfile:
-    """Find out what a PACS really does. It is only asked, and at most one series is looked at; nothing is changed.
+    """Find out what a PACS really does. It is only asked, and at most one small study is fetched and
+    thrown away; nothing is changed there.
 
     Args:
         node: The PACS.
@@ -243,7 +250,48 @@ def _listed(node: PacsNode, study_uid: str) -> int:
     return len(list(find(node, Query("SERIES", {"StudyInstanceUID": study_uid}))))
 
 
-PROBES: tuple[Probe, ...] = (probe_connection, probe_contexts, probe_answers, probe_counts)
+def probe_web_services(chart: Chart) -> None:
+    """Ask the DICOMweb service of the same PACS, where the settings name one."""
+    if chart.node.web is None:
+        return
+    seconds = qido.echo(chart.node.web)
+    chart.values["web_services"] = ("qido",)
+    chart.good("web services", f"QIDO-RS answers in {seconds * 1000:.0f} ms; pull --method wado fetches over it")
+
+
+def probe_speed(chart: Chart) -> None:
+    """Fetch the smallest study into a temporary folder and throw it away."""
+    name = "NumberOfStudyRelatedInstances"
+    small = [study for study in chart.studies if 0 < int(study[name] or 0) <= _MOST_FETCHED]
+    if not small or "get" not in chart.values.get("methods", ()):
+        return
+    chosen = min(small, key=lambda study: int(study[name]))
+    with TemporaryDirectory(prefix="racoon-doctor-") as folder, Ledger(Path(folder) / "ledger.sqlite") as ledger:
+        started = time.monotonic()
+        ref = StudyRef(chosen["StudyInstanceUID"])
+        (verdict,) = retrieve(replace(chart.node, retrieve="get"), [ref], spool=Path(folder), ledger=ledger, attempts=1)
+        seconds = max(time.monotonic() - started, 1e-3)
+        size = sum(row.size for row in ledger.instances(ref.study_uid))
+    if verdict.verdict is not Verdict.COMPLETE:
+        message = f"of a study of {verdict.expected} instances {verdict.arrived} arrived by C-GET"
+        chart.limited("speed", message, "see the reasons that racoon pacs pull gives for this node")
+        return
+    chart.values["speed"] = Speed(
+        instances_per_s=round(verdict.arrived / seconds, 1),
+        mb_per_s=round(size / seconds / 1e6, 2),
+        bytes_per_instance=size // verdict.arrived,
+    )
+    chart.good("speed", f"{verdict.arrived / seconds:.0f} instances a second, {size / seconds / 1e6:.1f} MB/s")
+
+
+PROBES: tuple[Probe, ...] = (
+    probe_connection,
+    probe_contexts,
+    probe_answers,
+    probe_counts,
+    probe_web_services,
+    probe_speed,
+)
 
 
 def names_of(profile: PacsProfile) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from highdicom.sr import srread
 from racoon_data.annotations.export_input import drawings_of
 from racoon_data.annotations.exporting import choose_series, plan_export, write_export
 from racoon_data.annotations.folder import find_annotations, read_found
-from racoon_data.annotations.written_segments import Author
+from racoon_data.annotations.written_segments import Author, author_of
 from racoon_data.dicom.sorting import files_under, sort_files
 from racoon_data.dicom.stacking import geometry_of
 from racoon_data.errors import (
@@ -28,7 +28,7 @@ from racoon_data.files.nifti import read_nifti, write_nifti
 from racoon_data.geometry import Geometry, as_affine
 from racoon_data.grid.resample import resample_labels, target_grid
 from racoon_data.harmonize.label_schema import load_schema, schema_from
-from racoon_data.labels import CodedConcept
+from racoon_data.labels import CodedConcept, Segment
 from racoon_data.testing.lung_codes import LABELS_PATH
 from racoon_data.testing.makers import SegStyle, a_seg, a_series
 from racoon_data.testing.multiframe import ENHANCED_CT, ENHANCED_MR, Frame, Shape, write_multiframe
@@ -156,7 +156,7 @@ def test_masks_read_before_go_back_with_their_codes(tmp_path):
     seg.path.rename(tmp_path / "seg" / "one.dcm")
     first_masks, first = read_back(tmp_path / "ct", tmp_path / "seg", tmp_path / "first")
 
-    exported(tmp_path / "ct", tmp_path / "first", tmp_path / "out", author=Author("Leser^Lena", kind="MANUAL"))
+    exported(tmp_path / "ct", tmp_path / "first", tmp_path / "out", author=Author(reader="Leser^Lena"))
     second_masks, second = read_back(tmp_path / "ct", tmp_path / "out", tmp_path / "second")
 
     assert (first_masks["a"] & first_masks["b"]).any()
@@ -256,6 +256,30 @@ def test_objects_say_who_made_them_from_what(tmp_path):
     assert [item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for item in segments] == [seg.SOPInstanceUID] * 2
     assert [group.finding_type.value for group in groups] == ["1217294009", "95436008"]
     assert groups[0].finding_sites[0].value.value == "39607008"
+
+
+def test_a_corrected_prediction_names_both(tmp_path):
+    """An algorithm and a reader make it semiautomatic; the report's observers are the person and the device."""
+    series = a_series(tmp_path / "ct", **SIZE)
+    path, _ = a_label_map(tmp_path, series)
+
+    exported(tmp_path / "ct", path, tmp_path / "out", author=Author("lung net", "1.2", "Leser^Lena"))
+    seg = pydicom.dcmread(object_of(tmp_path / "out", "seg"))
+    report = srread(object_of(tmp_path / "out", "sr"))
+
+    assert seg.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
+    assert seg.ContentCreatorName == "Leser^Lena"
+    contexts = report.content.get_observer_contexts()
+    assert sorted(one.observer_type.meaning for one in contexts) == ["Device", "Person"]
+
+
+def test_an_algorithm_is_not_passed_off_as_a_reader(tmp_path):
+    """Masks that an algorithm made are not written under a reader's name alone."""
+    segment = Segment(1, "a", algorithm="AUTOMATIC")
+
+    with pytest.raises(SettingsError, match="an algorithm made"):
+        author_of([segment], reader="Leser^Lena")
+    assert author_of([segment], algorithm="net", version="1").kind == "AUTOMATIC"
 
 
 def test_labels_without_true_codes_are_refused(tmp_path):

@@ -5,7 +5,7 @@ import pydicom
 import pytest
 
 from racoon_data.annotations.seg import SegReader
-from racoon_data.errors import GridMismatchError, UnsupportedAnnotationError, UnsupportedPixelsError
+from racoon_data.errors import GridMismatchError, RacoonError, UnsupportedAnnotationError, UnsupportedPixelsError
 from racoon_data.policies import Fractional, ReadingPolicies
 from racoon_data.testing.makers import a_series
 from racoon_data.testing.seg_cases import seg_cases, two_balls
@@ -223,3 +223,36 @@ def test_the_policy_is_an_option_of_the_command(tmp_path):
     (account,) = said.document["annotations"]
     assert account["masks"][0]["voxels"] == 5 * 33
     assert "above zero" in account["notes"][0]
+
+
+def test_a_frame_of_an_image_of_many_frames_is_not_guessed(tmp_path):
+    """Where the source is one file of many slices and the frame names no plane, the segment is refused."""
+
+    def flatten(dataset):
+        for item in dataset.PerFrameFunctionalGroupsSequence:
+            del item.PlanePositionSequence
+
+    series, path = broken(tmp_path, flatten)
+
+    with pytest.raises(GridMismatchError, match="neither its plane nor one image"):
+        read_seg(path, series, sop_uids=series.sop_uids[:1] * 7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_are_read_or_refused_with_a_code(tmp_path, seed):
+    """Bytes changed at random never end in anything but an annotation or a coded error."""
+    series = a_series(tmp_path / "ct", **SIZE)
+    random = np.random.default_rng(seed)
+    ends = {"read": 0, "refused": 0}
+    for case in seg_cases(tmp_path / "seg", series):
+        data = np.frombuffer(case.path.read_bytes(), dtype=np.uint8).copy()
+        data[random.integers(132, data.size, 6)] = random.integers(0, 256, 6)
+        case.path.write_bytes(data.tobytes())
+        try:
+            read_seg(case.path, series)
+        except RacoonError:
+            ends["refused"] += 1
+        else:
+            ends["read"] += 1
+
+    assert ends["read"] + ends["refused"] >= 30

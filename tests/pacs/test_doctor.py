@@ -33,6 +33,8 @@ def test_a_sound_pacs_is_good_all_over(pacs):
     assert profile.methods == ("get", "move")
     assert len(profile.transfer_syntaxes["1.2.840.10008.5.1.4.1.1.2"]) > 5
     assert profile.largest_answer == {"STUDY": 2}
+    assert profile.speed.instances_per_s > 0
+    assert profile.speed.bytes_per_instance > 1000
     assert schemas.problems("pacs-profile", profile.model_dump(mode="json")) == ()
 
 
