@@ -86,7 +86,8 @@ class OwnMask:
     """A mask as the tool stored it.
 
     Attributes:
-        number: ``Segment.number`` it belongs to.
+        number: ``Segment.number`` it belongs to; minus the stored value where no segment describes it, so that
+            nothing is left out unseen.
         mask: Boolean array ``[k, j, i]`` on the export's own grid.
     """
 

@@ -146,7 +146,8 @@ def references(item: Item, root: Item) -> Iterator[tuple[str, int]]:
         target = resolved(child, root)
         kind = kind_of(target)
         if kind in ("SCOORD", "SCOORD3D", "NUM", "CODE") and (target is child or kind in REGIONS):
-            yield from references(target, root)
+            # what was followed once is not followed further: items may point at each other in a circle
+            yield from references(target, root if target is child else pydicom.Dataset())
         pointed = first(target, "ReferencedSOPSequence") if kind in _POINTERS else None
         if pointed is not None and (sop_uid := text_of(pointed, "ReferencedSOPInstanceUID")):
             yield sop_uid, whole_of(pointed, "ReferencedSegmentNumber")

@@ -131,6 +131,15 @@ class Register:
             ).fetchall()
         return tuple(str(uid) for (uid,) in rows)
 
+    def everyone(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Give each patient's pseudonym with what names him or her, and again with what names each study."""
+        with sqlite_errors(self._path):
+            rows = self._db.execute(
+                "SELECT kind, pseudonym, patient FROM entries WHERE kind IN ('patient', 'study') ORDER BY patient, kind"
+            ).fetchall()
+        for kind, pseudonym, patient in rows:
+            yield patient, self._opened(kind, pseudonym) or {}
+
     def forget(self, patient: str) -> int:
         """Erase a patient and never take him or her in again; tell how many rows went."""
         with self._transaction():

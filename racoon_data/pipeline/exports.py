@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from racoon_data.annotations.tools.exports import ExportFile, LookedInto, as_file, is_copy, look_into
+from racoon_data.annotations.tools.exports import ExportFile, LookedInto, as_file, is_copy, look_into, undescribed
 from racoon_data.annotations.tools.labelled import LabelFileReader
 from racoon_data.deid.door import DeidentifiedInstance
 from racoon_data.deid.exports import ExportDoor, clean_export
@@ -27,6 +27,7 @@ from racoon_data.errors import (
 from racoon_data.files.atomic import sha256_of, write_json
 from racoon_data.files.label_file import LabelFile, MaskFile, labelled, row_of, to_json
 from racoon_data.files.nifti import write_nifti
+from racoon_data.labels import ItemIssue
 from racoon_data.outcomes import Outcome
 from racoon_data.pipeline.plan import ExportFolder, Plan
 from racoon_data.refs import FileRef
@@ -229,12 +230,12 @@ def _pass(file: ExportFile, *, archive: _Archive, out: Path) -> ExportFile:
     name = archive.pseudonymizer.uid(content_uid(file.export.uid, document.model_dump_json(), str(file.resample)))
     folder = out / (door.patient or "unknown") / name
     path = folder / "export.labels.json"
-    parts = list(_written_masks(file, cleaned, folder))
-    final = document.model_copy(update={"uid": name, "masks": tuple(parts)})
+    parts, strays = _written_masks(file, cleaned, folder)
+    final = document.model_copy(update={"uid": name, "masks": parts})
     write_json(path, to_json(final))
     reader = LabelFileReader()
     [export] = reader.look(path).exports
-    return replace(as_file(path, replace(export, issues=cleaned.issues), reader), resample=file.resample)
+    return replace(as_file(path, replace(export, issues=(*cleaned.issues, *strays)), reader), resample=file.resample)
 
 
 def _document(export: ToolExport) -> LabelFile:
@@ -254,12 +255,19 @@ def _document(export: ToolExport) -> LabelFile:
     )
 
 
-def _written_masks(file: ExportFile, cleaned: ToolExport, folder: Path) -> Iterator[MaskFile]:
+def _written_masks(
+    file: ExportFile, cleaned: ToolExport, folder: Path
+) -> tuple[tuple[MaskFile, ...], tuple[ItemIssue, ...]]:
     """Write one NIfTI per segment on the tool's own grid, whatever the header of its file said."""
-    if cleaned.grid is None:
-        return
+    parts: list[MaskFile] = []
+    strays: list[ItemIssue] = []
     by_number = {segment.number: segment for segment in cleaned.segments}
-    for drawn in file.reader.masks(file.path, file.export):
+    masks = file.reader.masks(file.path, file.export) if cleaned.grid is not None else iter(())
+    for drawn in masks:
+        if drawn.number not in by_number or cleaned.grid is None:
+            strays.append(undescribed(drawn))
+            continue
         name = f"{drawn.number:03d}.nii.gz"
         write_nifti(folder / name, drawn.mask.astype(np.uint8), cleaned.grid)
-        yield MaskFile(file=name, labels=(labelled(by_number[drawn.number], value=1),))
+        parts.append(MaskFile(file=name, labels=(labelled(by_number[drawn.number], value=1),)))
+    return tuple(parts), tuple(strays)

@@ -222,7 +222,7 @@ class ToolReaderContract(ABC):
             numbers = [segment.number for segment in export.segments]
             assert len(numbers) == len(set(numbers))
             for drawn in self.reader().masks(exported.path, export):
-                assert drawn.number in numbers
+                assert drawn.number in numbers or drawn.number < 0
                 assert export.grid is not None
                 assert drawn.mask.shape == export.grid.array_shape
                 assert drawn.mask.dtype == np.bool_
@@ -247,7 +247,8 @@ class ToolReaderContract(ABC):
         masks = []
         for drawn in self.reader().masks(exported.path, export):
             assert export.grid is not None
-            segment = next(one for one in export.segments if one.number == drawn.number)
+            segment = next((one for one in export.segments if one.number == drawn.number), None)
+            assert segment is not None
             masks.append(SegmentMask(segment, place(drawn.mask, export.grid, series.geometry).mask))
         source = InstanceRef(export.pointers.study_uid, "", export.uid)
         return Annotation(source, export.kind, series.ref, series.geometry, tuple(masks), export.findings)

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from racoon_data.annotations.codes import is_private, modern
 from racoon_data.annotations.folder import find_annotations, read_found
 from racoon_data.annotations.sr import SrReader
-from racoon_data.errors import BrokenItemError, EmptyItemError, RacoonError, UncodedItemError, WrongPatientError
+from racoon_data.errors import (
+    BrokenItemError,
+    EmptyItemError,
+    HostileFileError,
+    RacoonError,
+    UncodedItemError,
+    WrongPatientError,
+)
 from racoon_data.labels import CodedConcept
 from racoon_data.testing import report_items as built
 from racoon_data.testing.makers import a_series
@@ -224,6 +231,46 @@ def test_items_that_point_at_other_items_are_followed(tmp_path, made):
     (row,) = rows_of(tmp_path, made, region, length).findings
 
     assert (row.referenced_sops, row.region) == ((made.sop_uids[2],), "SCOORD POLYLINE")
+
+
+def test_items_that_point_in_circles_or_nowhere_end(tmp_path, made):
+    """A region that points at itself, and pointers out of the tree, cost nothing but themselves."""
+    region = built.on_image(made, 2, "POLYLINE", [(3, 3), (9, 3)])
+    for path in ([1, 1], [1], [1, 9], [1, 1, 1, 1]):
+        pointer = pydicom.Dataset()
+        pointer.RelationshipType, pointer.ReferencedContentItemIdentifier = "INFERRED FROM", path
+        region.ContentSequence.append(pointer)
+
+    annotation = rows_of(tmp_path, made, region, built.number(built.VOLUME, "4", ML))
+
+    assert [row.value for row in annotation.findings] == ["4"]
+    assert annotation.masks[0].voxels == 7
+
+
+@pytest.mark.parametrize("levels", [25, 60])
+def test_deep_trees_are_read_or_refused_by_name(tmp_path, made, levels):
+    """Twenty-five sections inside each other are read; beyond the guard's depth the file is refused."""
+    tree = built.number(built.VOLUME, "4", ML)
+    for _ in range(levels):
+        tree = built.container(CodedConcept("121070", "DCM", "Findings"), tree)
+
+    if levels < 30:
+        assert rows_of(tmp_path, made, tree).findings[0].value == "4"
+    else:
+        with pytest.raises(HostileFileError):
+            rows_of(tmp_path, made, tree)
+
+
+def test_wrong_relationships_do_not_hide_a_measurement(tmp_path, made):
+    """A number said to be a property or a modifier is a row all the same."""
+    numbers = [
+        built.number(built.VOLUME, str(n), ML, relation=relation)
+        for n, relation in enumerate(("HAS PROPERTIES", "HAS CONCEPT MOD", "INFERRED FROM", ""))
+    ]
+
+    annotation = rows_of(tmp_path, made, built.tracked_group("a", *numbers))
+
+    assert [row.value for row in annotation.findings] == ["0", "1", "2", "3"]
 
 
 def test_context_of_unknown_meaning_is_listed(tmp_path, made):

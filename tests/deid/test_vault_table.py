@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
 from dataclasses import replace
@@ -284,3 +285,26 @@ def test_restored_results_go_to_their_node_only(tmp_path: Path, site: Site):
     right = _racoon("pacs", "push", "pacs", site.outgoing / "pacs", "--site", site.root, "--dry-run")
 
     assert (ran.exit_code, right.exit_code) == (ExitCode.POLICY, ExitCode.DONE)
+
+
+def test_a_folder_is_verified(tmp_path: Path, site: Site):
+    """Cleaned objects are clean; an original among them, and a name in a text file or a gzipped one, are found."""
+    study = a_study(tmp_path / "in")
+    _through(study, site)
+    name = str(pydicom.dcmread(study.seg).PatientName)
+    clean = _racoon("deid", "verify", site.work, "--site", site.root, "--json")
+    (site.work / "original.dcm").write_bytes(study.seg.read_bytes())
+    (site.work / "notes.json").write_text(json.dumps({"who": name}))
+    (site.work / "image.nii.gz").write_bytes(gzip.compress(b"0" * 400 + name.encode()))
+
+    found = _racoon("deid", "verify", site.work, "--site", site.root, "--json")
+
+    assert (clean.exit_code, json.loads(clean.stdout)["suspicious"]) == (ExitCode.DONE, [])
+    assert found.exit_code == ExitCode.POLICY
+    told = {Path(row["path"]).name: row["code"] for row in json.loads(found.stdout)["suspicious"]}
+    assert told == {
+        "original.dcm": "deid.quarantined",
+        "notes.json": "deid.identifier_left",
+        "image.nii.gz": "deid.identifier_left",
+    }
+    assert name not in found.stdout

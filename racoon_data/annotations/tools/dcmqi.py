@@ -20,7 +20,7 @@ class DcmqiReader:
     """Reads what ``segimage2itkimage`` writes and ``itkimage2segimage`` takes.
 
     ``x.json`` or ``x-meta.json`` describes ``x.nii.gz`` (or ``.nrrd``), or ``x-1.nii.gz``, ``x-2.nii.gz`` ... where
-    labels overlap: one list of segments a file, in order.
+    labels overlap: one list of segments a file, in order. Without a prefix they are ``meta.json``, ``1.nrrd`` ...
     """
 
     kind = "dcmqi"
@@ -48,11 +48,12 @@ class DcmqiReader:
 
     def masks(self, path: Path, export: ToolExport) -> Masks:
         """Read one mask per described segment."""
-        volumes = {}
-        for number, (file, _, value) in enumerate(_parts(path, read_object(path)), start=1):
-            if file not in volumes:
-                volumes = {file: read_volume(file)}
-            yield OwnMask(number, volumes[file].mask(value))
+        parts = list(enumerate(_parts(path, read_object(path)), start=1))
+        for file in dict.fromkeys(file for _, (file, _, _) in parts):
+            volume = read_volume(file)
+            own = [(number, value) for number, (other, _, value) in parts if other == file]
+            yield from (OwnMask(number, volume.mask(value)) for number, value in own)
+            yield from volume.undescribed(value for _, value in own)
 
 
 def _parts(path: Path, document: Table) -> Iterator[tuple[Path, Table, int]]:
@@ -67,7 +68,7 @@ def _parts(path: Path, document: Table) -> Iterator[tuple[Path, Table, int]]:
 
 def _volume(path: Path, place: int, *, alone: bool) -> Path:
     stem = _META.sub("", path.name[: -len(".json")])
-    stems = [f"{stem}-{place}", f"{stem}_{place}", *([stem] if alone else [])]
+    stems = [f"{stem}-{place}", f"{stem}_{place}", *([stem] if alone else [])] if stem else [str(place)]
     for name in (f"{one}{suffix}" for one in stems for suffix in SUFFIXES):
         if (path.parent / name).is_file():
             return path.parent / name

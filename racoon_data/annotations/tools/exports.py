@@ -20,6 +20,7 @@ from racoon_data.annotations.tools.slicer import SlicerReader
 from racoon_data.dicom.series import AnnotationFile, Series
 from racoon_data.errors import (
     AnnotationError,
+    BrokenItemError,
     DanglingReferenceError,
     DuplicateInstanceError,
     EmptyItemError,
@@ -32,7 +33,7 @@ from racoon_data.outcomes import Outcome, outcome_of
 from racoon_data.ports import ToolReader
 from racoon_data.refs import FileRef, InstanceRef
 from racoon_data.runner.run import run_items
-from racoon_data.tool_exports import Look, ToolExport
+from racoon_data.tool_exports import Look, OwnMask, ToolExport
 
 STEP = "read"
 _MASKS, _REPORT = "SEG", "SR"
@@ -193,6 +194,9 @@ def read_export(file: ExportFile, series: Series | None, geometry: Geometry | No
         own = replace(export.grid, frame_of_reference=export.pointers.frame_of_reference)
         by_number = {segment.number: segment for segment in export.segments}
         for drawn in file.reader.masks(file.path, export):
+            if drawn.number not in by_number:
+                issues.append(undescribed(drawn))
+                continue
             placed = place(drawn.mask, own, geometry, resample=resample or file.resample)
             notes += placing_notes(drawn.number, placed)
             issues += placing_issues(drawn.number, placed)
@@ -204,6 +208,12 @@ def read_export(file: ExportFile, series: Series | None, geometry: Geometry | No
     grid = geometry if masks else None
     found = Annotation(file.ref, export.kind, image, grid, tuple(masks), findings, export.reader)
     return replace(found, notes=tuple(notes), issues=tuple(issues))
+
+
+def undescribed(drawn: OwnMask) -> ItemIssue:
+    """Say that a stored value means nothing."""
+    message = f"{int(drawn.mask.sum())} voxel(s) are described by no segment and were left out"
+    return ItemIssue(f"label value {-drawn.number}", BrokenItemError.code, message)
 
 
 def placing_notes(number: int, placed: Placed) -> list[str]:

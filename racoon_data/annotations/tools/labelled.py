@@ -66,6 +66,8 @@ class LabelFileReader:
 
         for segment, name, value in _segments(document):
             yield OwnMask(segment.number, volume(name).mask(value))
+        for part in document.masks:
+            yield from volume(part.file).undescribed(label.value for label in part.labels)
 
 
 def head_of(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from racoon_data.annotations.tools.json_documents import Table, read_object, table_at, tables_at, text_at, whole_at
-from racoon_data.annotations.tools.volumes import LabelVolume, beside, read_grid, read_volume, require_one_grid
+from racoon_data.annotations.tools.volumes import beside, read_grid, read_volume, require_one_grid
 from racoon_data.errors import BrokenExportError, RacoonError, UnsupportedAnnotationError
 from racoon_data.labels import CodedConcept, Segment
 from racoon_data.outcomes import Outcome, outcome_of
@@ -68,11 +68,13 @@ class MitkReader:
 
     def masks(self, path: Path, export: ToolExport) -> Masks:
         """Read one mask per label."""
-        volumes: dict[Path, LabelVolume] = {}
-        for label in _labels(path, read_object(path))[0]:
-            if label.file not in volumes:
-                volumes = {label.file: read_volume(label.file)}
-            yield OwnMask(label.segment.number, volumes[label.file].mask(label.value))
+        labels = _labels(path, read_object(path))[0]
+        numbers = [label.segment.number for label in labels]
+        for file in dict.fromkeys(label.file for label in labels):
+            volume = read_volume(file)
+            own = [label for label in labels if label.file == file]
+            yield from (OwnMask(label.segment.number, volume.mask(label.value)) for label in own)
+            yield from volume.undescribed([*numbers, *(label.value for label in own)])
 
 
 def _require_known(document: Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from racoon_data.files.nifti import read_nifti, read_nifti_grid
 from racoon_data.files.nrrd import read_nrrd
 from racoon_data.geometry import SAME_GRID_MM, Geometry
 from racoon_data.labels import Mask
+from racoon_data.tool_exports import Masks, OwnMask
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 _WHOLE = 1e-3
@@ -36,6 +38,12 @@ class LabelVolume:
         if not 0 <= layer < len(self.layers):
             raise BrokenExportError(f"layer {layer} of {len(self.layers)} is not there", hint="export it again")
         return np.ascontiguousarray(self.layers[layer] == value)
+
+    def undescribed(self, values: Iterable[int]) -> Masks:
+        """Give the masks of values that are not among the described ones, under their negative values."""
+        for layer in self.layers:
+            for value in np.setdiff1d(np.unique(layer), [0, *values]).tolist():
+                yield OwnMask(-abs(int(value)), np.ascontiguousarray(layer == value))
 
 
 def beside(path: Path, name: str) -> Path:

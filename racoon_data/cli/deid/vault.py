@@ -9,7 +9,7 @@ import typer
 
 from racoon_data import console
 from racoon_data.cli.deid.options import DryOption, JsonOption, SiteOption, names_of, site_at
-from racoon_data.errors import NothingMatchedError, RestoreError, SettingsError
+from racoon_data.errors import ExitCode, NothingMatchedError, RestoreError, SettingsError
 from racoon_data.outcomes import exit_code_of
 
 if TYPE_CHECKING:
@@ -82,6 +82,41 @@ def restore(
         if not dry_run and any(row["path"] for row in rows):
             console.talk(f"send them with: racoon pacs push {to} {way.out}")
     raise typer.Exit(int(exit_code_of([one.outcome for one in results])))
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder of any files: work, a dataset, an export.", exists=True)],
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search a folder for the identifiers the vault knows. Example: racoon deid verify datasets/lung."""
+    from racoon_data.deid.register import Register
+    from racoon_data.deid.verify import known_from, verify_files
+    from racoon_data.dicom.sorting import files_under
+    from racoon_data.outcomes import Status
+    from racoon_data.site.audit import AuditLog
+
+    home = site_at(site)
+    names, paths = names_of(home), files_under(folder)
+    if not paths:
+        raise NothingMatchedError("there are no files to verify", hint="name an existing file or folder")
+    with Register(home.vault, names.key) as register, console.progress() as on_event:
+        known = known_from(register.everyone())
+        results = verify_files(paths, known, on_event=on_event)
+    bad = [
+        (path, one.outcome) for path, one in zip(paths, results, strict=True) if one.outcome.status is not Status.DONE
+    ]
+    AuditLog(home.audit).append("verify", files=len(paths), suspicious=len(bad))
+    if as_json:
+        rows = [{"path": str(path), "code": end.code, "message": end.message} for path, end in bad]
+        document = {"files": len(paths), "patients": len(known.by_patient), "exempt": known.exempt, "suspicious": rows}
+        console.document(document)
+    else:
+        console.table(("file", "code", "why"), [(path, end.code, end.message) for path, end in bad])
+        console.result(f"{len(paths)} files searched for {len(known.by_patient)} patients, {len(bad)} suspicious")
+        console.talk(f"{known.exempt} identifiers are short or common words and counted as whole values only")
+    if bad:
+        raise typer.Exit(int(ExitCode.POLICY))
 
 
 def forget(

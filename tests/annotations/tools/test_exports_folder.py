@@ -12,7 +12,7 @@ import pytest
 from racoon_data import schemas
 from racoon_data.annotations.folder import find_annotations, read_found
 from racoon_data.annotations.tools.mapping import load_mapping
-from racoon_data.files.nifti import read_nifti
+from racoon_data.files.nifti import read_nifti, write_nifti
 from racoon_data.geometry import Geometry, as_affine
 from racoon_data.testing.makers import a_seg, a_series
 from tests.annotations.helpers import box
@@ -111,6 +111,24 @@ def test_a_mask_partly_outside_is_counted(tmp_path, image):
     assert [(issue["code"], issue["message"]) for issue in one["issues"]] == [
         ("annotation.outside_image", "12 voxel(s) lie outside the image and were left out")
     ]
+
+
+def test_values_nobody_describes_are_named(tmp_path, image):
+    """A label value without a description is an issue with its voxels counted, in stacks and label files alike."""
+    made, mask = image
+    stray = box(made.geometry.array_shape, k=5, j=15, i=slice(0, 4))
+    path = a_mitk_stack(tmp_path / "in" / "m", {"one": mask, "two": stray}, made.geometry)
+    document = json.loads(path.read_text())
+    document["groups"][0]["labels"].pop()
+    path.write_text(json.dumps(document))
+    a_label_file(tmp_path / "in" / "l", {"one": mask}, made.geometry)
+    write_nifti(tmp_path / "in" / "l" / "1.nii.gz", (mask + 7 * stray).astype(np.uint8), made.geometry)
+
+    read = account(tmp_path, image)
+
+    found = {(one["kind"], str(issue["item"]), issue["message"]) for one in read.annotations for issue in one["issues"]}
+    message = "4 voxel(s) are described by no segment and were left out"
+    assert found == {("mitk", "label value 2", message), ("label-file", "label value 7", message)}
 
 
 def test_half_a_voxel_beside_is_refused_or_resampled_as_asked(tmp_path, image):

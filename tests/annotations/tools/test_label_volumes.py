@@ -38,7 +38,7 @@ def read(reader, path):
     look = reader.look(path)
     export = look.exports[0]
     names = {segment.number: segment.name for segment in export.segments}
-    return look, export, {names[one.number]: one.mask for one in reader.masks(path, export)}
+    return look, export, {names[one.number]: one.mask for one in reader.masks(path, export) if one.number > 0}
 
 
 def same(found, truth):
