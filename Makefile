@@ -34,6 +34,7 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/pacs_serve.py
 	if test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so; then $(BIN)/python benchmarks/pacs_web.py; fi
 	if command -v Orthanc && command -v storescp; then $(BIN)/python benchmarks/pacs_retrieve.py && $(BIN)/python benchmarks/pacs_store.py; fi
+	$(BIN)/python benchmarks/pacs_memory.py
 	$(BIN)/python benchmarks/rtstruct.py
 	$(BIN)/python benchmarks/pacs_find_memory.py
 	$(BIN)/python benchmarks/seg.py
