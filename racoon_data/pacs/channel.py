@@ -15,6 +15,7 @@ from racoon_data.pacs.link import (
     P_DATA,
     RELEASE_RP,
     RELEASE_RQ,
+    Basket,
     Link,
     ReleasedError,
     Sink,
@@ -91,18 +92,35 @@ class Channel:
             raise PacsProtocolError("the peer sent data where a command is due", hint="a damaged stream")
         return self.link.take(length)
 
-    def read_data(self, context: Accepted, sink: Sink) -> None:
-        """Read a data set and hand its pieces on as they come.
+    def read_data(self, context: Accepted, sink: Sink, basket: Basket | None = None) -> bool:
+        """Read a data set and hand its pieces on as they come, or gather it.
+
+        Args:
+            context: Where its command came.
+            sink: Takes the pieces.
+            basket: Where to gather them; what does not fit goes to the sink from its first byte.
+
+        Returns:
+            Whether it lies whole in the basket.
 
         Raises:
             PacsError: The connection is gone, silent or no DICOM.
         """
         control = 0
+        if basket is not None:
+            basket.empty()
         while not control & 2:
             number, control, length = self.link.fragment()
             if control & 1 or number != context.number:
                 raise PacsProtocolError("the peer sent a command within a data set", hint="a damaged stream")
+            if basket is not None:
+                if (room := basket.space(length)) is not None:
+                    self.link.fill(room)
+                    continue
+                sink(basket.data)
+                basket = None
             self.link.pour(length, sink)
+        return basket is not None
 
     def small_data(self, context: Accepted) -> bytes:
         """Read a data set that belongs into memory, such as an identifier; 4 MiB at most."""

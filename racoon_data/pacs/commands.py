@@ -34,6 +34,7 @@ HAS_DATA_SET = 0x0001
 _ELEMENT = struct.Struct("<HHI")
 _NUMBER = struct.Struct("<HHIH")
 _LENGTH = struct.Struct("<HHII")
+_ANSWER = struct.Struct("<" + 4 * "HHIH" + "HHI")
 _UIDS = frozenset({AFFECTED_CLASS, REQUESTED_CLASS, AFFECTED_UID, REQUESTED_UID})
 
 Values = Mapping[int, int | str]
@@ -57,6 +58,33 @@ def encode(values: Values) -> bytes:
         parts.append(_ELEMENT.pack(0, element, len(raw)) + raw)
     body = b"".join(parts)
     return _LENGTH.pack(0, 0, 4, len(body)) + body
+
+
+def store_answer(sop_class: str, sop_uid: str, message: int, status: int) -> bytes:
+    """Write the answer to a C-STORE request; :func:`encode` would give the same bytes, more slowly.
+
+    Args:
+        sop_class: The request's SOP class.
+        sop_uid: Its SOP instance.
+        message: Its message identifier.
+        status: What became of it.
+    """
+    class_raw, uid_raw = sop_class.encode("ascii", "replace"), sop_uid.encode("ascii", "replace")
+    class_raw += b"\0" * (len(class_raw) % 2)
+    uid_raw += b"\0" * (len(uid_raw) % 2)
+    first, last = len(class_raw), len(uid_raw)
+    return b"".join(
+        (
+            _LENGTH.pack(0, 0, 4, first + last + 56),
+            _ELEMENT.pack(0, AFFECTED_CLASS, first),
+            class_raw,
+            _ANSWER.pack(
+                *(0, FIELD, 2, C_STORE | RESPONSE, 0, ANSWERED_ID, 2, message),
+                *(0, DATA_SET, 2, NO_DATA_SET, 0, STATUS, 2, status, 0, AFFECTED_UID, last),
+            ),
+            uid_raw,
+        )
+    )
 
 
 class Command:

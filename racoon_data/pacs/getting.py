@@ -14,6 +14,7 @@ from racoon_data.errors import PacsError, PacsLostError, PacsPausedError, PacsPr
 from racoon_data.pacs import commands
 from racoon_data.pacs.associations import NOT_REGISTERED_HINT
 from racoon_data.pacs.attributes import flat_dataset
+from racoon_data.pacs.carrying import Carrier
 from racoon_data.pacs.channel import Accepted, Channel
 from racoon_data.pacs.contexts import CLASSES_PER_GET, classes_for, is_private, retrieve_contexts, storage_roles
 from racoon_data.pacs.expecting import Expectation
@@ -86,12 +87,12 @@ def refuse_private(node: PacsNode, expected: Expectation, due: Sequence[Instance
 def _get_batch(node: PacsNode, classes: Sequence[str], identifiers: Iterator[Dataset], receiver: Receiver) -> str:
     reason = ""
     contexts, roles = retrieve_contexts(GET_MODEL, classes), storage_roles(classes)
-    with channel_to(node, contexts, roles=roles) as channel:
+    with Carrier() as carrier, channel_to(node, contexts, roles=roles) as channel:
         context = channel.context_of(GET_MODEL)
         if context is None:
             hint = "the PACS allows only C-MOVE, or our AE title has no retrieve rights"
             raise PacsRefusedError("the peer offers no retrieval by C-GET", ref=node, hint=hint)
-        intake = Intake(receiver.spool, receiver.rule, on_end=receiver.note)
+        intake = Intake(receiver.spool, receiver.rule, on_end=receiver.note, carrier=carrier)
         try:
             for identifier in identifiers:
                 reason = _get_one(channel, context, identifier, intake) or reason
@@ -101,6 +102,8 @@ def _get_batch(node: PacsNode, classes: Sequence[str], identifiers: Iterator[Dat
             logger.warning("retrieval was cut short: %s", error.message)
             reason = error.message
             channel.abort()
+        finally:
+            intake.settle()
     return reason
 
 
@@ -163,6 +166,8 @@ def _get_one(channel: Channel, context: Accepted, identifier: Dataset, intake: I
                 channel.small_data(used)
             status = command.number(commands.STATUS)
             if status not in IS_PENDING:
+                intake.settle()
+                _stop_where_full(channel, context, intake)
                 return "" if status == SUCCESS else f"the PACS ended the retrieval with status 0x{status:04X}"
         else:
             raise PacsProtocolError(f"the peer sent a command 0x{command.field:04X} during C-GET")
@@ -172,6 +177,7 @@ def _stop_where_full(channel: Channel, context: Accepted, intake: Intake) -> Non
     """Ask the peer to stop when nothing more can be written, and leave."""
     if intake.error is None:
         return
+    intake.settle()
     cancel = {
         commands.FIELD: commands.C_CANCEL,
         commands.ANSWERED_ID: _MESSAGE_ID,

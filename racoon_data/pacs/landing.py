@@ -118,11 +118,18 @@ class Landing:
         if self._descriptor >= 0:
             self._append(piece)
         elif self.refusal is None and self.error is None:
-            self._look(piece, is_all=False)
+            self._begin(piece, is_all=False)
 
-    def _look(self, piece: memoryview | bytes, *, is_all: bool) -> None:
-        """Read the header as far as it came; open the file when it is admitted."""
+    def _begin(self, piece: memoryview | bytes, *, is_all: bool) -> None:
+        """Open the file when what came so far is admitted."""
         data = self._window + piece if self._window else piece
+        self.look(data, is_all=is_all)
+        if self.ref is not None:
+            self._open(self.ref)
+            self._append(data)
+
+    def look(self, data: memoryview | bytes, *, is_all: bool) -> None:
+        """Read the header as far as it came, and judge whether it is admitted."""
         try:
             identity = identity_in(data, self._announced.transfer_syntax, is_all=is_all)
         except UnreadableError as error:
@@ -138,8 +145,13 @@ class Landing:
             self.refusal = verdict
             return
         self.ref = verdict
-        self._open(verdict)
-        self._append(data)
+
+    def land(self, data: memoryview) -> Landed | Refusal:
+        """Put a whole data set that was looked at and admitted in its place."""
+        if self.ref is not None:
+            self._open(self.ref)
+            self._append(data)
+        return self.finish()
 
     def _open(self, ref: InstanceRef) -> None:
         folder = f"{self._spool}/{safe_name(ref.study_uid)}/{safe_name(ref.series_uid)}"
@@ -199,7 +211,7 @@ class Landing:
             The file, or why there is none.
         """
         if self._descriptor < 0 and self.refusal is None:
-            self._look(b"", is_all=True)
+            self._begin(b"", is_all=True)
         if self.refusal is not None or self.ref is None:
             return self.refusal or Refusal(CANNOT_UNDERSTAND, "the data set is empty", InstanceState.FAILED)
         os.close(self._descriptor)

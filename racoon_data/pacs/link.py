@@ -22,12 +22,41 @@ _TIME = struct.Struct("ll")
 _QUICK = getattr(socket, "TCP_QUICKACK", None)
 _MARK = 1 << 20
 STALLS = 20
+BASKET_BYTES = 1 << 20
 
 Sink = Callable[[memoryview], object]
 
 
 class ReleasedError(Exception):
     """The peer asks to release the association; the end of the ordinary kind."""
+
+
+class Basket:
+    """Room for one data set; a piece that does not fit is for the owner to write as it comes."""
+
+    __slots__ = ("_room", "_size")
+
+    def __init__(self) -> None:
+        """Set the room aside; the system gives pages only when they are filled."""
+        self._room = memoryview(bytearray(BASKET_BYTES))
+        self._size = 0
+
+    def space(self, length: int) -> memoryview | None:
+        """Give room for the next piece, or ``None`` where it does not fit."""
+        start, end = self._size, self._size + length
+        if end > BASKET_BYTES:
+            return None
+        self._size = end
+        return self._room[start:end]
+
+    @property
+    def data(self) -> memoryview:
+        """What was gathered; it holds until the basket is emptied."""
+        return self._room[: self._size]
+
+    def empty(self) -> None:
+        """Begin anew."""
+        self._size = 0
 
 
 class Link:
@@ -203,6 +232,14 @@ class Link:
             sink(self._buffer[self._start : self._start + count])
             self._start += count
             length -= count
+
+    def fill(self, room: memoryview) -> None:
+        """Read exactly as many bytes as there is room for, the most of them straight from the system."""
+        at = min(self._end - self._start, len(room))
+        room[:at] = self._buffer[self._start : self._start + at]
+        self._start += at
+        while at < len(room):
+            at += self._receive(room[at:], wait_for_all=True)
 
     def send(self, data: bytes | memoryview) -> None:
         """Send bytes.

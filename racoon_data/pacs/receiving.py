@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Protocol
 from racoon_data.errors import RacoonError, StorageError
 from racoon_data.files.atomic import make_folder, sha256_of
 from racoon_data.pacs import commands
+from racoon_data.pacs.carrying import Carrier
 from racoon_data.pacs.channel import Accepted, Channel
 from racoon_data.pacs.commands import Command
 from racoon_data.pacs.durable import make_durable
@@ -19,7 +21,7 @@ from racoon_data.pacs.heads import file_is_whole
 from racoon_data.pacs.landing import Announced, Landed, Landing, Refusal
 from racoon_data.pacs.part10 import Identity, dataset_bytes, identity_of, read_file_head
 from racoon_data.pacs.statuses import DOES_NOT_MATCH, NOT_AUTHORISED, OUT_OF_RESOURCES, SUCCESS
-from racoon_data.pacs.uids import instance_path
+from racoon_data.pacs.uids import instance_path, safe_name
 from racoon_data.refs import InstanceRef
 from racoon_data.site.ledger import InstanceState, Ledger
 
@@ -94,17 +96,21 @@ class Intake:
         error: The storage error after which everything is answered "out of resources".
     """
 
-    def __init__(self, spool: Path, rule: Rule, *, on_end: Callable[[End], None]) -> None:
+    def __init__(
+        self, spool: Path, rule: Rule, *, on_end: Callable[[End], None], carrier: Carrier | None = None
+    ) -> None:
         """Prepare to receive.
 
         Args:
             spool: Folder for files.
             rule: What is taken.
-            on_end: Called after each request was answered.
+            on_end: Called when it is known what became of a request, in the order of requests.
+            carrier: Puts instances on disk after they were answered; for peers who keep what they send (C-GET).
         """
         self._spool = str(spool)
         self._rule = rule
         self._on_end = on_end
+        self._carrier = carrier
         self.error: StorageError | None = None
 
     def store(self, channel: Channel, context: Accepted, command: Command) -> None:
@@ -116,28 +122,46 @@ class Intake:
             landing.refusal = Refusal(OUT_OF_RESOURCES, self.error.message, InstanceState.FAILED)
         else:
             landing.refusal = self._rule.before(announced)
-        try:
-            if command.has_data_set:
-                channel.read_data(context, landing.write)
-            end = landing.finish()
-        finally:
-            landing.abandon()
-        self.error = self.error or landing.error
-        channel.send(
-            context,
-            {
-                commands.AFFECTED_CLASS: sop_class,
-                commands.FIELD: commands.C_STORE | commands.RESPONSE,
-                commands.ANSWERED_ID: command.number(commands.MESSAGE_ID),
-                commands.DATA_SET: commands.NO_DATA_SET,
-                commands.STATUS: end.status if isinstance(end, Refusal) else SUCCESS,
-                commands.AFFECTED_UID: sop_uid,
-            },
-        )
+        end = self._taken(channel, context, landing, has_data=command.has_data_set)
+        status = end.status if isinstance(end, Refusal) else SUCCESS
+        answer = commands.store_answer(sop_class, sop_uid, command.number(commands.MESSAGE_ID), status)
+        channel.link.send_command(context.number, answer)
         channel.link.note_progress()
-        self._on_end(End(announced, end, channel.peer_title))
+        if end is None and self._carrier is not None:
+            self._carrier.carry(announced, landing)
+        self.settle(wait=end is not None)
+        if end is not None:
+            self._tell(announced, landing, end, channel.peer_title)
         if channel.pace is not None:
             channel.pace.step()
+
+    def _taken(
+        self, channel: Channel, context: Accepted, landing: Landing, *, has_data: bool
+    ) -> Landed | Refusal | None:
+        """Read a data set; give ``None`` where it lies whole in the basket and is admitted."""
+        basket = self._carrier.basket if self._carrier is not None and landing.refusal is None else None
+        try:
+            if has_data and channel.read_data(context, landing.write, basket) and basket is not None:
+                landing.look(basket.data, is_all=True)
+                if landing.refusal is None:
+                    return None
+            return landing.finish()
+        finally:
+            landing.abandon()
+
+    def settle(self, *, wait: bool = True) -> None:
+        """Tell the owner what became of instances that were carried.
+
+        Args:
+            wait: Whether to wait for those under way.
+        """
+        if self._carrier is not None:
+            for announced, landing, end in self._carrier.ended(wait=wait):
+                self._tell(announced, landing, end, "")
+
+    def _tell(self, announced: Announced, landing: Landing, end: Landed | Refusal, sender: str) -> None:
+        self.error = self.error or landing.error
+        self._on_end(End(announced, end, sender))
 
 
 class Journal:
@@ -258,11 +282,14 @@ def adopt(spool: Path, ledger: Ledger, refs: tuple[InstanceRef, ...]) -> None:
     A row whose file is gone or has another size is made due again.
     """
     known = {row.ref.sop_uid: row for row in ledger.instances(refs[0].study_uid)} if refs else {}
+    here = {name for ref in refs[:1] for name in _names_below(spool / safe_name(ref.study_uid))}
     for ref in refs:
-        path = instance_path(spool, ref)
         row = known.get(ref.sop_uid)
         if row is None or row.state in (InstanceState.CONFLICTING, InstanceState.PASSED):
             continue
+        if row.state is not InstanceState.ARRIVED and f"{safe_name(ref.sop_uid)}.dcm" not in here:
+            continue
+        path = instance_path(spool, ref)
         is_there = path.is_file() and path.stat().st_size > 0
         if row.state is InstanceState.ARRIVED:
             if not is_there or path.stat().st_size != row.size or row.path != path.resolve():
@@ -273,6 +300,11 @@ def adopt(spool: Path, ledger: Ledger, refs: tuple[InstanceRef, ...]) -> None:
                 ledger.arrived(ref, path, path.stat().st_size, sha256_of(path))
             else:
                 path.unlink()
+
+
+def _names_below(folder: Path) -> Iterator[str]:
+    for _, _, names in os.walk(folder):
+        yield from names
 
 
 def _is_instance(path: Path, ref: InstanceRef) -> bool:

@@ -106,7 +106,7 @@ def push_to(
         node: Where to.
         paths: DICOM files.
         on_event: Listener; one ``push`` event per file.
-        ledger: Remembers what a PACS stored; the same bytes are then not sent there again.
+        ledger: Remembers what a node stored; the same bytes are then not sent there again.
 
     Raises:
         SettingsError: The node is a folder.
@@ -115,5 +115,5 @@ def push_to(
     if isinstance(node, FolderNode):
         raise SettingsError("nothing is sent to a folder", ref=node, hint="copy the files")
     if isinstance(node, WebNode):
-        return stow.push(node, paths, on_event=on_event)
+        return stow.push(node, paths, on_event=on_event, ledger=ledger)
     return push(node, paths, on_event=on_event, ledger=ledger)

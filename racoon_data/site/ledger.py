@@ -246,8 +246,12 @@ class Ledger:
 
     def missing(self, study_uid: str) -> tuple[InstanceRef, ...]:
         """List the instances of a study that are still to be fetched, in order of series and UID."""
-        not_due = (*CAME, InstanceState.CONFLICTING, InstanceState.WITHDRAWN)
-        return tuple(ref for ref, _, state in self.standings(study_uid) if state not in not_due)
+        rows = self._read(
+            "SELECT study_uid, series_uid, sop_uid FROM instances WHERE study_uid = ?"
+            " AND state NOT IN ('arrived', 'passed', 'conflicting', 'withdrawn') ORDER BY series_uid, sop_uid",
+            study_uid,
+        )
+        return tuple(InstanceRef(*row) for row in rows)
 
     def standings(self, study_uid: str) -> tuple[tuple[InstanceRef, str, InstanceState], ...]:
         """Give reference, node and state of every row of a study, in order of series and UID.

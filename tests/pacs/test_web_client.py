@@ -34,6 +34,7 @@ from racoon_data.pacs.web.qido import find
 from racoon_data.pacs.web.session import Session
 from racoon_data.pacs.web.stow import push
 from racoon_data.refs import Query
+from racoon_data.site.ledger import Ledger
 from racoon_data.site.paths import create_site
 from racoon_data.testing.contracts import SourceContract
 
@@ -207,6 +208,23 @@ def test_stow_tells_each_outcome(tmp_path, archive):
     assert "0x0111" in outcomes[1].message
     assert [one.status for one in again] == [Status.DONE] * 6
     assert held == (1, 6)
+
+
+def test_stow_goes_on_where_it_stopped(tmp_path, archive):
+    """What a service stored is in the ledger: it is not sent again, so the service may even be gone; new files are."""
+    with EmbeddedPacs(tmp_path / "empty", faults=FaultPlan(full_after=2)) as empty, WebService(empty) as web:
+        with Ledger(tmp_path / "sent.sqlite") as sent:
+            first = push(web.node(), archive.ct.paths, ledger=sent)
+            empty.faults = FaultPlan()
+            second = push(web.node(), archive.ct.paths, ledger=sent)
+        node = web.node()
+    with Ledger(tmp_path / "sent.sqlite") as sent:
+        third = push(node, archive.ct.paths, ledger=sent)
+        with pytest.raises(PacsUnreachableError):
+            push(node, archive.mr.paths, ledger=sent)
+
+    assert [one.status for one in first].count(Status.DONE) == 2
+    assert {one.status for one in (*second, *third)} == {Status.DONE}
 
 
 def test_stow_to_a_full_disk_and_a_small_service(tmp_path, archive):

@@ -19,13 +19,16 @@ from racoon_data.errors import (
     RacoonError,
 )
 from racoon_data.events import Event, OnEvent, ignore
+from racoon_data.files.atomic import sha256_of
 from racoon_data.outcomes import Outcome, outcome_of
 from racoon_data.pacs.part10 import FileHead, read_file_head
 from racoon_data.pacs.peer import WebNode
 from racoon_data.pacs.web.model import text_in
 from racoon_data.pacs.web.session import Answer, Session
 from racoon_data.refs import FileRef
+from racoon_data.site.ledger import Ledger
 
+STEP = "push"
 _BATCH_FILES = 100
 _BATCH_BYTES = 256 << 20
 _CHUNK = 1 << 18
@@ -42,16 +45,20 @@ class _Item:
     head: FileHead
 
 
-def push(node: WebNode, paths: Sequence[Path], *, on_event: OnEvent = ignore) -> tuple[Outcome, ...]:
+def push(
+    node: WebNode, paths: Sequence[Path], *, on_event: OnEvent = ignore, ledger: Ledger | None = None
+) -> tuple[Outcome, ...]:
     """Send files as they are, without re-encoding.
 
     Args:
         node: The service.
         paths: DICOM files.
         on_event: Listener; one ``push`` event per file.
+        ledger: Remembers what each service stored; a file of the same bytes is then not sent there again.
 
     Returns:
-        One outcome per file, in order: done where the service names it as stored, skipped where it is not DICOM.
+        One outcome per file, in order: done where the service names it as stored, now or before; skipped where it
+        is not DICOM.
 
     Raises:
         PacsError: The service cannot be reached, or lets us not in.
@@ -60,21 +67,43 @@ def push(node: WebNode, paths: Sequence[Path], *, on_event: OnEvent = ignore) ->
 
     def settle(position: int, error: RacoonError | None) -> None:
         ref = FileRef(paths[position].name)
-        outcomes[position] = Outcome(ref, "push") if error is None else outcome_of(error, ref=ref, step="push")
-        on_event(Event("push", str(ref), len(outcomes), len(paths)))
+        outcomes[position] = Outcome(ref, STEP) if error is None else outcome_of(error, ref=ref, step=STEP)
+        on_event(Event(STEP, str(ref), len(outcomes), len(paths)))
 
     items = []
     for position, path in enumerate(paths):
         try:
-            items.append(_Item(position, path, path.stat().st_size, read_file_head(path)))
+            item = _Item(position, path, path.stat().st_size, read_file_head(path))
         except DicomError as error:
             settle(position, error)
+            continue
+        if _is_stored(node, item, ledger):
+            settle(position, None)
+        else:
+            items.append(item)
+    for item, failure in _sent(node, items, on_event):
+        if failure is None and ledger is not None:
+            ledger.remember(STEP, _key(node, item), sha256_of(item.path), {"status": 0})
+        settle(item.position, failure)
+    return tuple(outcomes[position] for position in range(len(paths)))
+
+
+def _sent(node: WebNode, items: Sequence[_Item], on_event: OnEvent) -> Iterator[tuple[_Item, RacoonError | None]]:
+    """Send what is due; where nothing is, the service is left alone."""
+    if not items:
+        return
     with Session(node, on_event=on_event) as session:
         for number, batch in enumerate(_batches(items)):
-            for item, failure in _send(session, batch, is_first=number == 0):
-                settle(item.position, failure)
+            yield from _send(session, batch, is_first=number == 0)
             session.pace.step()
-    return tuple(outcomes[position] for position in range(len(paths)))
+
+
+def _key(node: WebNode, item: _Item) -> str:
+    return f"{node.name}/{item.head.sop_uid}"
+
+
+def _is_stored(node: WebNode, item: _Item, ledger: Ledger | None) -> bool:
+    return ledger is not None and ledger.recall(STEP, _key(node, item), sha256_of(item.path)) is not None
 
 
 def _batches(items: Sequence[_Item]) -> Iterator[list[_Item]]:
