@@ -126,6 +126,19 @@ def test_answers_that_ignore_a_filter_are_dropped():
     assert [match.attributes["PatientID"] for match in Completer(peer).studies({"PatientID": "P1"})] == ["P1"]
 
 
+def test_a_garbled_name_is_no_new_patient():
+    """One patient whose name comes in three encodings, right and wrong, is one patient; another issuer's is another."""
+    names = ("Müller^Jörg", "MÃ¼ller^JÃ¶rg", "M?ller^J?rg", "Müller^Jörg")
+    rows = [
+        {"StudyInstanceUID": f"1.2.{n}", "PatientID": "P1", "PatientName": name, "IssuerOfPatientID": "B" * (n == 3)}
+        for n, name in enumerate(names)
+    ]
+
+    found = list(Completer(Paper(rows)).patients({"PatientID": "P1"}))
+
+    assert [match.attributes["StudyInstanceUID"] for match in found] == ["1.2.0", "1.2.3"]
+
+
 def test_an_endless_peer_is_cut_off():
     """The same answer for ever is noticed, and memory does not grow with it."""
 
