@@ -213,7 +213,7 @@ def read_export(file: ExportFile, series: Series | None, geometry: Geometry | No
 def undescribed(drawn: OwnMask) -> ItemIssue:
     """Say that a stored value means nothing."""
     message = f"{int(drawn.mask.sum())} voxel(s) are described by no segment and were left out"
-    return ItemIssue(f"label value {-drawn.number}", BrokenItemError.code, message)
+    return ItemIssue(f"label value {-drawn.number}", BrokenItemError.code, message, is_left_out=True)
 
 
 def placing_notes(number: int, placed: Placed) -> list[str]:
