@@ -38,6 +38,8 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/rtstruct.py
 	$(BIN)/python benchmarks/pacs_find_memory.py
 	$(BIN)/python benchmarks/seg.py
+	$(BIN)/python benchmarks/convert.py
+	$(BIN)/python benchmarks/scan.py
 
 kill-loop: $(READY) ## Kill a pull 25 times at random moments and count what is torn, lost or fetched twice
 	$(BIN)/python -m tests.pacs.kill_loop
