@@ -146,7 +146,7 @@ def other_frame(dataset):
     [(unknown_type, True), (dangling_image, True), (lost_frame, True), (other_frame, False)],
 )
 def test_what_the_labels_lack_is_told_from_what_is_elsewhere(tmp_path, change, is_left_out):
-    """A part of an outline that belongs here and is not drawn leaves the labels incomplete; another series' does not."""
+    """A part of an outline that belongs here and is not drawn leaves the labels incomplete."""
     made = a_series(tmp_path / "ct", slices=6)
     path, _ = an_rtstruct(tmp_path, made, {"one": [square(2), square(3)], "two": [square(4)]})
     edited(path, change)
