@@ -24,7 +24,7 @@ def run(*arguments):
 
 @pytest.fixture
 def site(pacs, tmp_path):
-    """A site whose node ``archive`` is a DICOMweb service, and ``pacs`` the same archive over DICOM with that service."""
+    """A site with a DICOMweb service as node ``archive``, and the same archive as node ``pacs``, fetched over it."""
     with WebService(pacs) as web:
         text = (
             f'[site]\nname = "t"\n[web.archive]\nurl = "{web.url}"\nretries = 1\nbackoff_s = 0.01\ntimeout_s = 5\n'
