@@ -31,16 +31,21 @@ check: $(READY) ## Style, types, import contracts and the house test
 
 bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/help_time.py
+	$(BIN)/python benchmarks/pacs_serve.py
+	if test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so; then $(BIN)/python benchmarks/pacs_web.py; fi
 	if command -v Orthanc && command -v storescp; then $(BIN)/python benchmarks/pacs_retrieve.py && $(BIN)/python benchmarks/pacs_store.py; fi
+	$(BIN)/python benchmarks/pacs_memory.py
 	$(BIN)/python benchmarks/rtstruct.py
 	$(BIN)/python benchmarks/pacs_find_memory.py
 	$(BIN)/python benchmarks/seg.py
+	$(BIN)/python benchmarks/convert.py
+	$(BIN)/python benchmarks/scan.py
 
 kill-loop: $(READY) ## Kill a pull 25 times at random moments and count what is torn, lost or fetched twice
 	$(BIN)/python -m tests.pacs.kill_loop
 
 conformance: $(READY) ## Judge racoon and other converters on hard cases, and write docs/conformance.md
-	$(BIN)/python -m tests.conformance.write
+	$(BIN)/python -m tests.conformance.write $(NEW)
 
 schemas: $(READY) ## Write the schemas that are generated from models
 	$(BIN)/python -m tests.schemas.write

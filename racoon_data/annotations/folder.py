@@ -6,12 +6,11 @@ import re
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from racoon_data.annotations.linking import Link, link
 from racoon_data.annotations.read import read_annotation
 from racoon_data.annotations.tools.exports import ExportFile, first_days, look_into, with_relative_days
-from racoon_data.annotations.tools.mapping import ReportMapping
 from racoon_data.dicom.series import Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
 from racoon_data.dicom.stacking import geometry_of
@@ -25,6 +24,9 @@ from racoon_data.labels import Annotation, CodedConcept, Finding, Segment
 from racoon_data.outcomes import Outcome, tally
 from racoon_data.policies import DEFAULT_POLICIES, ReadingPolicies
 from racoon_data.runner.run import run_items
+
+if TYPE_CHECKING:
+    from racoon_data.annotations.tools.mapping import ReportMapping
 
 SCHEMA_VERSION = "1.0"
 _CODES = ("category", "type", "type_modifier", "region", "region_modifier")

@@ -129,6 +129,7 @@ def convert_folder(
         StorageError: The disk is full.
     """
     paths = files_under(source, without=[out])
+    source = source.parent if source.is_file() else source
     found = sort_files(paths, root=source)
     if not found.series and not found.annotations and _holds_no_dicom(found):
         raise NothingMatchedError(f"no DICOM file below {source}", hint="name another folder")

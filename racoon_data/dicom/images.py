@@ -58,6 +58,10 @@ def images_of(path: Path, facts: Facts) -> tuple[Image, ...]:
         return frames_of(path, facts)
     if facts.private and facts.text("Modality") == "MR":
         facts = with_diffusion(facts)
+    if "MOSAIC" in facts.texts("ImageType") and facts.has_pixels:
+        from racoon_data.dicom.mosaic import slices_of_mosaic
+
+        return slices_of_mosaic(path, facts)
     return (image_of(path, facts),)
 
 

@@ -51,6 +51,14 @@ QUIRKS = (
         "GE PET scan time", "GE", "GEMS_PETD_01", 0x0009, 0x0D,
         "QIBA SUV vendor-neutral pseudo-code, 2011", "tests/convert/test_suv.py",
     ),
+    Quirk(
+        "siemens CSA image header", "Siemens", "SIEMENS CSA HEADER", 0x0029, 0x10,
+        "nipy.org/nibabel/dicom/siemens_csa.html", "tests/dicom/test_mosaic.py",
+    ),
+    Quirk(
+        "siemens images in mosaic", "Siemens", "SIEMENS MR HEADER", 0x0019, 0x0A,
+        "nipy.org/nibabel/dicom/dicom_mosaic.html", "tests/dicom/test_mosaic.py",
+    ),
 )  # fmt: skip
 _BY_NAME = {quirk.name: quirk for quirk in QUIRKS}
 

@@ -32,11 +32,12 @@ IMAGE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.4": "MR",
     "1.2.840.10008.5.1.4.1.1.128": "PET",
 }
+_DIRECTORY_NAME = "DICOMDIR"
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
 
 def files_under(folder: Path, *, without: Iterable[Path] = ()) -> tuple[Path, ...]:
-    """List every file below a folder (or the one file named), in order of path.
+    """List every file below a folder (or the one file named, or those of a DICOMDIR), in order of path.
 
     Links are followed only where they stay inside the folder; half-written files of racoon are passed over.
 
@@ -48,6 +49,8 @@ def files_under(folder: Path, *, without: Iterable[Path] = ()) -> tuple[Path, ..
         NothingMatchedError: The folder does not exist.
         SettingsError: A folder for output is the folder itself.
     """
+    if folder.name.upper() == _DIRECTORY_NAME and folder.is_file():
+        folder = folder.parent  # what it lists is not trusted: every file beside and below it is looked at
     if folder.is_file():
         return (folder,)
     if not folder.is_dir():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydicom.charset import convert_encodings
+from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
@@ -19,6 +20,9 @@ _SINGLE_BYTE = ("ascii", "iso8859", "iso-8859", "latin", "cp125", "tis-620", "cp
 _MANGLED = re.compile(
     "[\u00c2-\u00ef][\u0080-\u00bf\u20ac\u201a-\u201e\u2020-\u2026\u2030\u2039\u203a\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u02c6\u02dc\u2018-\u2019\u201c-\u201d\u2013\u2014\u2122]"
 )
+_ESCAPE = b"\x1b"
+# Where a value returns to its first character set: line breaks, and the signs between parts of names and values.
+_DELIMITERS = {0x0A, 0x0C, 0x0D, 0x09, 0x5C, 0x5E, 0x3D}
 _LOCAL_TEXT = frozenset({"PN", "LO", "SH", "ST", "LT", "UC", "UT"})
 
 
@@ -99,12 +103,24 @@ def _codecs(dataset: Dataset) -> tuple[str, ...]:
 
 
 def _decoded(raw: bytes, codecs: tuple[str, ...]) -> str:
+    if _ESCAPE in raw and (text := _with_escapes(raw, codecs)) is not None:
+        return text
     for codec in codecs:
         try:
             return raw.decode(codec)
         except (UnicodeDecodeError, LookupError):
             continue
     return raw.decode("ascii", "replace")
+
+
+def _with_escapes(raw: bytes, codecs: tuple[str, ...]) -> str | None:
+    """Decode text that changes its character set on the way (ISO 2022: Japanese, Korean, Chinese)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # pydicom warns where an escape sequence does not fit the character set
+            return str(decode_bytes(raw, list(codecs), _DELIMITERS))
+    except (UserWarning, LookupError, ValueError):
+        return None
 
 
 def flat_dataset(values: Mapping[str, str]) -> Dataset:

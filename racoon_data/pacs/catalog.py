@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 LEVELS = ("PATIENT", "STUDY", "SERIES", "IMAGE")
 
@@ -100,6 +101,7 @@ PRUNE = (
 )
 
 
+@cache
 def insert_statement(level: str) -> str:
     """Give the INSERT of one level: columns, parent key, and for images syntax and path; the first one stays."""
     names = [f'"{name}"' for name in COLUMNS[level]]

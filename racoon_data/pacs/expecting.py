@@ -71,12 +71,12 @@ def _ask(node: PacsNode | WebNode, query: Query) -> Iterator[Match]:
 
 def verdict_of(ledger: Ledger, expected: Expectation) -> StudyVerdict:
     """Measure a study against what this PACS lists and what another one listed and still owes."""
-    rows = ledger.instances(expected.ref.study_uid)
-    here = {row.ref for row in rows if row.state in CAME}
+    rows = ledger.standings(expected.ref.study_uid)
+    here = {ref for ref, _, state in rows if state in CAME}
     if not expected.instances:
         return StudyVerdict(expected.ref, Verdict.UNKNOWN_EXPECTED if here else Verdict.EMPTY, 0, len(here))
-    due = {row.ref for row in rows if row.state not in (*CAME, InstanceState.WITHDRAWN)}
-    owed_elsewhere = {row.ref for row in rows if row.node not in ("", expected.node)} & due
+    settled = (*CAME, InstanceState.WITHDRAWN)
+    owed_elsewhere = {ref for ref, node, state in rows if node not in ("", expected.node) and state not in settled}
     count = len(owed_elsewhere.union(expected.instances))
     arrived = len(here.intersection(expected.instances))
     verdict = Verdict.COMPLETE if arrived == count else Verdict.PARTIAL if arrived else Verdict.EMPTY

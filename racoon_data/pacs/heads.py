@@ -77,6 +77,40 @@ def _identity(data: Bytes, *, is_implicit: bool) -> Identity:
     return Identity(ref, found.get(_CLASS, ""))
 
 
+def raw_values(data: Bytes, transfer_syntax: str, wanted: frozenset[int], *, size: int) -> dict[int, bytes] | None:
+    """Read top-level values from the beginning of a data set, without judging them.
+
+    Args:
+        data: The data set from its first byte, as far as it was read.
+        transfer_syntax: UID of its encoding.
+        wanted: Their tags.
+        size: Bytes of the whole data set.
+
+    Returns:
+        Tag to value, or ``None`` where this walk is not enough: the values lie further on, the encoding is an odd
+        one, the data set is damaged or ends too early.
+    """
+    if transfer_syntax in _ODD:
+        return None
+    found: dict[int, bytes] = {}
+    is_implicit, highest = transfer_syntax == _IMPLICIT, max(wanted)
+    at, tag = 0, -1
+    try:
+        while at < len(data):
+            before = tag
+            tag, vr, length, start = _element(data, at, is_implicit)
+            if tag <= before:
+                return None
+            if length == _UNDEFINED and tag > highest:
+                return found
+            at = _behind(data, start, length, is_implicit or vr == b"UN", 0)
+            if tag in wanted and at <= len(data):
+                found[tag] = bytes(data[start:at])
+    except (_NeedMoreError, UnreadableError):
+        return None
+    return found if tag > highest and at <= size else None
+
+
 def _text(data: Bytes, at: int, length: int) -> str:
     if length == _UNDEFINED or length > 1024:
         raise UnreadableError("an identifying UID is no text", hint="the sender's file is damaged")

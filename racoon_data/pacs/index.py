@@ -9,13 +9,12 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-
 from racoon_data.dicom.headers import read_dataset
 from racoon_data.errors import DicomError
 from racoon_data.pacs import catalog
 from racoon_data.pacs.attributes import text_of
 from racoon_data.pacs.matching import matcher
+from racoon_data.pacs.quick import quick_values
 from racoon_data.refs import InstanceRef
 
 VERSION = 1
@@ -192,19 +191,25 @@ def _forget(db: sqlite3.Connection, path: str) -> None:
 def _add(db: sqlite3.Connection, folder: Path, path: str, state: tuple[int, int]) -> bool:
     sop_uid = None
     try:
-        header = read_dataset(folder / path, tags=(*catalog.KEYWORDS, "SpecificCharacterSet"))
-        sop_uid = _insert(db, header, path)
+        values = quick_values(folder / path, state[0]) or _slow_values(folder / path)
+        sop_uid = _insert(db, values, path)
     except (DicomError, FileNotFoundError):
         sop_uid = None
     db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (path, *state, sop_uid))
     return sop_uid is not None
 
 
-def _insert(db: sqlite3.Connection, header: Dataset, path: str) -> str | None:
+def _slow_values(path: Path) -> dict[str, str]:
+    """Read what is indexed with the tolerant reader; empty syntax where the file has no head of its own."""
+    header = read_dataset(path, tags=(*catalog.KEYWORDS, "SpecificCharacterSet"))
     values = {keyword: text_of(header, keyword) for keyword in catalog.KEYWORDS}
-    syntax = text_of(header.file_meta, "TransferSyntaxUID")
-    has_head = bool(syntax and getattr(header, "preamble", None))
-    if not has_head or not all(values[catalog.UNIQUE_KEY[level]] for level in ("STUDY", "SERIES", "IMAGE")):
+    syntax = text_of(header.file_meta, "TransferSyntaxUID") if getattr(header, "preamble", None) else ""
+    return {**values, "TransferSyntaxUID": syntax}
+
+
+def _insert(db: sqlite3.Connection, values: Mapping[str, str], path: str) -> str | None:
+    syntax = values["TransferSyntaxUID"]
+    if not syntax or not all(values[catalog.UNIQUE_KEY[level]] for level in ("STUDY", "SERIES", "IMAGE")):
         return None
     above = ""
     for level in catalog.LEVELS:

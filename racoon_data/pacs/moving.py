@@ -71,13 +71,13 @@ def move(node: PacsNode, expected: Expectation, missing: Missing, receiver: Rece
     welcome = Welcome(
         node.move_to or node.calling_ae_title,
         callers=(node.ae_title,),
-        hosts=_addresses(node.host),
+        hosts=addresses_of(node.host),
         is_either_enough=True,
         private_classes=node.private_classes,
     )
     limits = Limits(max_associations=8, silence_s=node.timeout_s)
-    listen_on = "127.0.0.1" if _is_loopback(node.host) else "0.0.0.0"
-    scp = StorageScp(welcome, intake, address=(listen_on, node.receive_port), limits=limits, tls=node.tls)
+    address = (listening_address(node.host), node.receive_port)
+    scp = StorageScp(welcome, intake, address=address, limits=limits, tls=node.tls)
     mover = _Mover(node, receiver, intake, ends, scp)
     try:
         with scp:
@@ -87,7 +87,8 @@ def move(node: PacsNode, expected: Expectation, missing: Missing, receiver: Rece
         receiver.journal.flush()
 
 
-def _addresses(host: str) -> tuple[str, ...]:
+def addresses_of(host: str) -> tuple[str, ...]:
+    """Give every address of a host; none where its name is not known."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError):
@@ -95,8 +96,11 @@ def _addresses(host: str) -> tuple[str, ...]:
     return tuple(sorted({str(entry[4][0]).partition("%")[0] for entry in found}))
 
 
-def _is_loopback(host: str) -> bool:
-    return all(address.startswith("127.") or address == "::1" for address in _addresses(host) or ("",))
+def listening_address(host: str) -> str:
+    """Say where to listen so that a host can call back: on this machine alone where it is this machine."""
+    known = addresses_of(host)
+    is_here = bool(known) and all(address.startswith("127.") or address == "::1" for address in known)
+    return "127.0.0.1" if is_here else "0.0.0.0"
 
 
 class _Mover:

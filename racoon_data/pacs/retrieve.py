@@ -117,7 +117,7 @@ def _missing(ledger: Ledger, expected: Expectation) -> tuple[InstanceRef, ...]:
 
 def _note_absent(ledger: Ledger, refs: Sequence[InstanceRef], reason: str) -> None:
     """Note why instances did not come; those that came and were refused have their reason."""
-    wanted = {row.ref for row in ledger.instances(refs[0].study_uid) if row.state in _DUE} if refs else set()
+    wanted = {ref for ref, _, state in ledger.standings(refs[0].study_uid) if state in _DUE} if refs else set()
     for ref in refs:
         if ref in wanted:
             ledger.failed(ref, InstanceState.FAILED, reason)

@@ -19,6 +19,7 @@ from racoon_data.pacs.push import push
 from racoon_data.pacs.web import qido, stow
 from racoon_data.ports import Source
 from racoon_data.refs import Match, Query
+from racoon_data.site.ledger import Ledger
 
 _DESCRIPTIONS = {"STUDY": "StudyDescription", "SERIES": "SeriesDescription"}
 
@@ -96,8 +97,16 @@ def noticed(matches: Iterable[Match], on_event: OnEvent) -> Iterator[Match]:
         yield match
 
 
-def push_to(node: Node, paths: Sequence[Path], *, on_event: OnEvent = ignore) -> tuple[Outcome, ...]:
+def push_to(
+    node: Node, paths: Sequence[Path], *, on_event: OnEvent = ignore, ledger: Ledger | None = None
+) -> tuple[Outcome, ...]:
     """Send files to a node: by C-STORE to a PACS, by STOW-RS to a service.
+
+    Args:
+        node: Where to.
+        paths: DICOM files.
+        on_event: Listener; one ``push`` event per file.
+        ledger: Remembers what a PACS stored; the same bytes are then not sent there again.
 
     Raises:
         SettingsError: The node is a folder.
@@ -107,4 +116,4 @@ def push_to(node: Node, paths: Sequence[Path], *, on_event: OnEvent = ignore) ->
         raise SettingsError("nothing is sent to a folder", ref=node, hint="copy the files")
     if isinstance(node, WebNode):
         return stow.push(node, paths, on_event=on_event)
-    return push(node, paths, on_event=on_event)
+    return push(node, paths, on_event=on_event, ledger=ledger)

@@ -52,6 +52,9 @@ class InstanceState(StrEnum):
 CAME = frozenset((InstanceState.ARRIVED, InstanceState.PASSED))
 
 
+_STATES = {str(state): state for state in InstanceState}
+
+
 class Verdict(StrEnum):
     """Whether a study is whole."""
 
@@ -187,7 +190,7 @@ class Ledger:
             listed: Every instance it lists now.
         """
         kept = frozenset(listed)
-        gone = [row.ref for row in self.instances(study_uid) if row.node in ("", node) and row.ref not in kept]
+        gone = [ref for ref, lister, _ in self.standings(study_uid) if lister in ("", node) and ref not in kept]
         with self._transaction() as db:
             db.executemany(
                 "UPDATE instances SET state = ?, reason = 'the PACS lists it no longer'"
@@ -244,7 +247,19 @@ class Ledger:
     def missing(self, study_uid: str) -> tuple[InstanceRef, ...]:
         """List the instances of a study that are still to be fetched, in order of series and UID."""
         not_due = (*CAME, InstanceState.CONFLICTING, InstanceState.WITHDRAWN)
-        return tuple(row.ref for row in self.instances(study_uid) if row.state not in not_due)
+        return tuple(ref for ref, _, state in self.standings(study_uid) if state not in not_due)
+
+    def standings(self, study_uid: str) -> tuple[tuple[InstanceRef, str, InstanceState], ...]:
+        """Give reference, node and state of every row of a study, in order of series and UID.
+
+        Cheaper than :meth:`instances`, for studies of many thousand instances.
+        """
+        rows = self._read(
+            "SELECT study_uid, series_uid, sop_uid, node, state FROM instances"
+            " WHERE study_uid = ? ORDER BY series_uid, sop_uid",
+            study_uid,
+        )
+        return tuple((InstanceRef(study, series, sop), node, _STATES[word]) for study, series, sop, node, word in rows)
 
     def instances(self, study_uid: str) -> tuple[LedgerInstance, ...]:
         """List every row of a study, in order of series and UID."""
@@ -263,7 +278,7 @@ class Ledger:
         study, series, sop, node, state, reason, attempts, path, size, sha256 = row
         file = self._folder / path if path else None
         ref = InstanceRef(study, series, sop)
-        return LedgerInstance(ref, node, InstanceState(state), reason, attempts, file, size, sha256)
+        return LedgerInstance(ref, node, _STATES[state], reason, attempts, file, size, sha256)
 
     def passed(self, refs: Iterable[InstanceRef]) -> None:
         """Note that the identified files of instances are gone, because they went through the door."""

@@ -15,14 +15,14 @@ import pydicom
 
 from racoon_data.files.nifti import read_nifti
 from racoon_data.geometry import Geometry, as_affine
-from racoon_data.testing import encoding_cases, frame_cases, value_cases
+from racoon_data.testing import encoding_cases, frame_cases, mosaic_cases, value_cases
 from racoon_data.testing.hard_cases import HardCase
 from racoon_data.volumes import Volume
 
 
 def all_cases() -> tuple[HardCase, ...]:
     """Give every synthetic case."""
-    return (*_series_cases(), *value_cases.CASES, *encoding_cases.CASES, *frame_cases.CASES)
+    return (*_series_cases(), *value_cases.CASES, *encoding_cases.CASES, *frame_cases.CASES, *mosaic_cases.CASES)
 
 
 def _series_cases() -> tuple[HardCase, ...]:

@@ -40,7 +40,7 @@ def is_same(truth: Volume, output: Output) -> bool:
     """Every voxel of the truth has its value in the output, at its place and no other."""
     array = np.asarray(output.array)
     wanted = comparable(truth.array).astype(np.float64)
-    if array.size != wanted.size:
+    if array.ndim != 3 or array.size != wanted.size:
         return False
     index = np.moveaxis(np.indices(truth.geometry.array_shape)[::-1], 0, -1).reshape(-1, 3)
     place = index @ truth.geometry.matrix[:3, :3].T + truth.geometry.matrix[:3, 3]

@@ -8,7 +8,7 @@ import pytest
 from racoon_data.testing.hard_cases import HardCase
 from tests.conformance.cases import all_cases, real_cases
 from tests.conformance.judge import Output, verdict
-from tests.conformance.write import PAGE, is_as_expected, judged
+from tests.conformance.write import PAGE, is_as_expected, judged, known_rows, page
 
 
 @pytest.mark.parametrize("case", all_cases(), ids=lambda case: f"{case.topic}: {case.name}")
@@ -45,7 +45,17 @@ def test_the_judge_notices(tmp_path: Path):
 
 
 def test_the_page_lists_every_case():
-    """docs/conformance.md was written again after the last new case."""
+    """docs/conformance.md was written again after the last new case (``make conformance NEW=--new``)."""
     text = PAGE.read_text(encoding="utf-8")
 
     assert [case.name for case in all_cases() if f"| {case.name} " not in text] == []
+
+
+def test_a_page_is_read_back():
+    """What the page says of a case is what was seen, so that new cases can be added to it."""
+    rows = [(case, ["right", "wrong"]) for case in all_cases()[:3]]
+
+    known = known_rows(page(rows, ["racoon", "dcm2niix"]), ["racoon", "dcm2niix"])
+
+    assert list(known.values()) == [["right", "wrong"]] * 3
+    assert known_rows(page(rows, ["racoon", "dcm2niix"]), ["racoon"]) == {}

@@ -1,4 +1,4 @@
-"""Writes docs/conformance.md: hard cases by converter, ``make conformance``."""
+"""Writes docs/conformance.md: hard cases by converter, ``make conformance``; ``--new`` asks about new cases alone."""
 
 from __future__ import annotations
 
@@ -50,9 +50,26 @@ def is_as_expected(case: HardCase, seen: str) -> bool:
     return seen == (f"refused: {case.refusal}" if case.refusal else RIGHT)
 
 
-def _rows(cases: Iterable[HardCase], converters: list[str]) -> list[tuple[HardCase, list[str]]]:
+def known_rows(text: str, converters: list[str]) -> dict[str, list[str]]:
+    """Give what a page says of each case, by case as written; nothing where its columns are others."""
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines() if line[:2] == "| "]
+    if ["case", "expected", *converters] not in rows:
+        return {}
+    return {row[0]: row[2:] for row in rows if len(row) == len(converters) + 2 and row[0] != "case"}
+
+
+def _named(case: HardCase) -> str:
+    return case.name + (f" (`{' '.join(case.options)}`)" if case.options else "")
+
+
+def _rows(
+    cases: Iterable[HardCase], converters: list[str], known: dict[str, list[str]]
+) -> list[tuple[HardCase, list[str]]]:
     rows = []
     for case in cases:
+        if _named(case) in known:
+            rows.append((case, known[_named(case)]))
+            continue
         seen = []
         for converter in converters:
             with tempfile.TemporaryDirectory(prefix="racoon-conformance-") as folder:
@@ -70,8 +87,7 @@ def page(rows: list[tuple[HardCase, list[str]]], converters: list[str]) -> str:
         for case, seen in rows:
             if case.topic == topic:
                 expected = f"refused: {case.refusal}" if case.refusal else RIGHT
-                options = f" (`{' '.join(case.options)}`)" if case.options else ""
-                lines.append(f"| {case.name}{options} | {expected} | " + " | ".join(seen) + " |")
+                lines.append(f"| {_named(case)} | {expected} | " + " | ".join(seen) + " |")
         lines.append("")
     return "\n".join([*lines, *_sums(rows, converters)]) + "\n"
 
@@ -102,5 +118,6 @@ def _versions(converters: list[str]) -> str:
 
 if __name__ == "__main__":
     asked = ["racoon", *(name for name in PEERS if is_here(name))]
-    made = _rows([*all_cases(), *real_cases()], asked if "--alone" not in sys.argv else ["racoon"])
+    kept = known_rows(PAGE.read_text(encoding="utf-8"), asked) if "--new" in sys.argv else {}
+    made = _rows([*all_cases(), *real_cases()], asked, kept)
     PAGE.write_text(page(made, asked), encoding="utf-8")

@@ -17,7 +17,7 @@ from racoon_data.dicom.filling import Stacked
 from racoon_data.dicom.series import Series
 from racoon_data.dicom.sorting import files_under, sort_files
 from racoon_data.dicom.stacking import stack, stack_stored
-from racoon_data.errors import ExitCode, NothingMatchedError, UncertifiedError
+from racoon_data.errors import ExitCode, NothingMatchedError, SettingsError, UncertifiedError
 from racoon_data.files.nifti import read_nifti, write_nifti
 from racoon_data.geometry import Geometry, as_affine
 from racoon_data.schemas import validate
@@ -142,6 +142,41 @@ def test_workers_and_repetition_give_the_same_bytes(tmp_path: Path):
 
     assert len(_contents(tmp_path / "one")) == 5
     assert _contents(tmp_path / "one") == _contents(tmp_path / "again") == _contents(tmp_path / "two")
+
+
+def test_a_disc_is_converted_by_its_directory_file(tmp_path: Path):
+    """Files of the same name in several folders of a disc are told apart and all accounted for."""
+    a_series(tmp_path / "A", slices=2)
+    a_series(tmp_path / "B", slices=3, seed=1)
+    (tmp_path / "DICOMDIR").write_bytes(bytes(200))
+
+    report = convert_folder(tmp_path / "DICOMDIR", tmp_path / "out")
+
+    assert report.counts == {"files_in": 6, "converted": 5, "annotations": 0, "skipped": 1, "failed": 0}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_dask_scheduler_gives_the_same_bytes(tmp_path: Path):
+    """Work sent to the address of a scheduler writes what this process writes."""
+    from dask.distributed import LocalCluster
+
+    a_series(tmp_path / "in" / "a", slices=3)
+    a_series(tmp_path / "in" / "b", slices=3, modality="PT", slope=0.1, seed=1)
+    convert_folder(tmp_path / "in", tmp_path / "one")
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+
+    with LocalCluster(host="127.0.0.1", protocol="tcp://", silence_logs=50, **options) as cluster:
+        convert_folder(tmp_path / "in", tmp_path / "dask", run=Run(scheduler=cluster.scheduler_address))
+
+    assert _contents(tmp_path / "one") == _contents(tmp_path / "dask")
+
+
+def test_a_scheduler_that_is_not_there_is_named(tmp_path: Path):
+    """A wrong address is an error with a remedy."""
+    a_series(tmp_path / "in", slices=2)
+
+    with pytest.raises(SettingsError, match="scheduler"):
+        convert_folder(tmp_path / "in", tmp_path / "out", run=Run(scheduler="nonsense"))
 
 
 def test_output_inside_the_input_is_not_read_again(tmp_path: Path):

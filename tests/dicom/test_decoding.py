@@ -15,6 +15,8 @@ from racoon_data.dicom.decoding import decode_fragment, decode_frame, fault_of
 from racoon_data.dicom.frames import open_frames
 from racoon_data.dicom.layout import Layout, layout_of
 from racoon_data.errors import FrameCountError, TruncatedError, UnsupportedPixelsError
+from racoon_data.testing.makers import a_series
+from tests.dicom.edits import edit
 
 JPEG = "1.2.840.10008.1.2.4."
 PLAIN = Layout(4, 6, 1, 16, 12, 11, False, False, "MONOCHROME2", False, 1, "1.2.840.10008.1.2.1", True)
@@ -64,6 +66,29 @@ def test_twelve_bit_jpeg_agrees_with_dcmtk(tmp_path: Path):
     apart = judge.decode(layout_of(judge.facts), 0).array.astype(int) - _decoded("JPGExtended.dcm").array
 
     assert np.abs(apart).max() <= 1
+
+
+@pytest.mark.peers("dcmcjpeg", "dcmdjpeg")
+@pytest.mark.parametrize("option", ["+el", "+e1", "+eb", "+ee", "+es", "+ep"])
+def test_every_jpeg_mode_agrees_with_dcmtk(tmp_path: Path, option: str):
+    """Lossless modes bit for bit, lossy ones but for rounding: baseline, extended, spectral and progressive too."""
+    made = a_series(tmp_path, slices=1, modality="MR", value_of=lambda k, j, i: 9 * j + 7 * i)
+    eight = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": b""}
+    twelve = {"BitsStored": 12, "HighBit": 11}
+    edit(made.paths, lambda one: one.update(eight if option == "+eb" else twelve))
+    if option == "+eb":
+        small = (made.plan.stored()[0] % 256).astype(np.uint8)
+        edit(made.paths, lambda one: setattr(one, "PixelData", small.tobytes()))
+    packed, plain = str(tmp_path / "packed.dcm"), str(tmp_path / "plain.dcm")
+    subprocess.run(["dcmcjpeg", option, str(made.paths[0]), packed], check=True, capture_output=True, timeout=60)
+    subprocess.run(["dcmdjpeg", packed, plain], check=True, capture_output=True, timeout=60)
+
+    one, judge = (open_frames(Path(name), is_kept=False) for name in (packed, plain))
+    decoded = one.decode(layout_of(one.facts), 0)
+    wanted = judge.decode(layout_of(judge.facts), 0).array
+
+    assert decoded.decoder
+    assert np.abs(decoded.array.astype(int) - wanted).max() <= (0 if option in ("+el", "+e1") else 1)
 
 
 def test_sign_of_the_header_wins_over_the_codestream():

@@ -118,6 +118,17 @@ def test_a_dicomdir_is_no_image(tmp_path: Path):
     assert [outcome.code for outcome in found.outcomes] == ["dicom.not_dicom"]
 
 
+def test_a_named_dicomdir_stands_for_its_folder(tmp_path: Path):
+    """What a directory file lists is not trusted: the files beside and below it are found, none outside."""
+    a_series(tmp_path / "outside", slices=1)
+    made = a_series(tmp_path / "cd" / "DICOM", slices=2)
+    (tmp_path / "cd" / "DICOMDIR").write_bytes(b"../outside/IM0001.dcm")
+
+    paths = files_under(tmp_path / "cd" / "DICOMDIR")
+
+    assert paths == (*made.paths, tmp_path / "cd" / "DICOMDIR")
+
+
 def test_a_localizer_is_split_off(tmp_path: Path):
     """A scout under the same series UID becomes its own volume, and each part says why."""
     same = {"series_uid": "1.2.3.4", "study_uid": "1.2.3", "frame_of_reference": "1.2.5"}

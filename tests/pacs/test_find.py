@@ -18,9 +18,12 @@ from racoon_data.faults import FaultPlan
 from racoon_data.pacs.attributes import unmangled
 from racoon_data.pacs.find import find, find_listed
 from racoon_data.pacs.lists import read_list
+from racoon_data.pacs.profile import known_node
 from racoon_data.pacs.push import push
 from racoon_data.pacs.serve import EmbeddedPacs
+from racoon_data.pacs.sources import Question, asked_of
 from racoon_data.refs import Query
+from racoon_data.site.paths import create_site
 from racoon_data.testing.makers import a_series
 from tests.pacs.test_peers import ORTHANC, an_orthanc
 
@@ -184,3 +187,13 @@ def test_options_that_make_no_sense_are_settings_errors(pacs, arguments):
 def test_text_encoded_twice_is_read_back(text, is_read):
     """Mojibake is undone where it is certain, and true letters stay."""
     assert unmangled(text) == is_read
+
+
+def test_a_walk_asks_completely(archive, tmp_path):
+    """The studies of ``racoon run`` come whole from a PACS that cuts its answers."""
+    with EmbeddedPacs(archive.folder, faults=FaultPlan(cap_answers=1)) as pacs:
+        site = create_site(tmp_path / "site", f'[site]\nname = "x"\n[nodes.pacs]\nport = {pacs.port}\n')
+        matches = asked_of(known_node("pacs", site), Question(Query("STUDY", {"StudyDate": "20190101-20221231"})))
+        found = sorted(match.ref.study_uid for match in matches)
+
+    assert found == ["1.2.826.0.1.1", "1.2.826.0.1.2"]

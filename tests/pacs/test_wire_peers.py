@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from racoon_data.errors import PacsRefusedError
 from racoon_data.outcomes import Status
 from racoon_data.pacs.accepting import Welcome
+from racoon_data.pacs.commitment import commit_files
 from racoon_data.pacs.node import echo
 from racoon_data.pacs.part10 import dataset_bytes
 from racoon_data.pacs.peer import PacsNode, Tls
@@ -170,3 +171,16 @@ def test_a_push_goes_on_where_it_stopped(archive, tmp_path):
 
     assert [one.status for one in outcomes] == [Status.DONE] * 6
     assert len(ends) == 6
+
+
+@pytest.mark.peers("Orthanc")
+def test_orthanc_commits_to_what_it_keeps(archive, tmp_path):
+    """Orthanc reports on an association of its own: what was pushed is kept, what was not is named."""
+    with orthanc(tmp_path / "orthanc") as node:
+        push(node, archive.ct.paths)
+        kept = commit_files(node, archive.ct.paths)
+        mixed = commit_files(node, [archive.ct.paths[0], archive.mr.paths[0]])
+
+    assert (kept.kept, kept.failed) == (frozenset(archive.ct.sop_uids), {})
+    assert mixed.kept == {archive.ct.sop_uids[0]}
+    assert mixed.failed == {archive.mr.sop_uids[0]: 0x0112}

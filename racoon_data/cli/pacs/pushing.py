@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +24,11 @@ from racoon_data.cli.pacs.options import (
     open_or_find_site,
     show,
 )
-from racoon_data.errors import NothingMatchedError, RestoreError, SettingsError
+from racoon_data.errors import NothingMatchedError, PacsPartialError, RestoreError, SettingsError
+
+if TYPE_CHECKING:
+    from racoon_data.pacs.peer import Node
+    from racoon_data.site.ledger import Ledger
 
 
 def push(
@@ -34,6 +40,8 @@ def push(
     ae_title: TitleOption = "PACS",
     calling: CallingOption = "RACOON",
     timeout: TimeoutOption = 30.0,
+    again: Annotated[bool, typer.Option("--again", help="Send also what the node stored before.")] = False,
+    commit: Annotated[bool, typer.Option("--commit", help="Ask afterwards whether the PACS keeps it.")] = False,
     dry_run: DryOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,11 +58,45 @@ def push(
     if dry_run:
         show(("file", "bytes"), [[str(path), path.stat().st_size] for path in paths], as_json)
         return
-    with console.progress() as on_event:
-        outcomes = push_to(peer, paths, on_event=on_event)
+    with console.progress() as on_event, _memory(site, again) as ledger:
+        outcomes = push_to(peer, paths, on_event=on_event, ledger=ledger)
+    _commit(peer, paths, commit)
     rows = [[str(one.ref), str(one.status), one.code, one.message] for one in outcomes]
     show(("ref", "status", "code", "message"), rows, as_json)
     raise typer.Exit(int(exit_code_of(outcomes)))
+
+
+@contextmanager
+def _memory(site: Path | None, again: bool) -> Iterator[Ledger | None]:
+    """Give the site's ledger, which remembers what each node stored; none outside a site."""
+    from racoon_data.site.ledger import Ledger
+
+    try:
+        path = open_or_find_site(site).ledger
+    except SettingsError:
+        if site is not None:
+            raise
+        yield None
+        return
+    with Ledger(path) as ledger:
+        yield None if again else ledger
+
+
+def _commit(peer: Node, paths: Sequence[Path], is_wanted: bool) -> None:
+    """Ask a PACS for storage commitment of what was sent; what it does not keep is an error."""
+    from racoon_data.pacs.commitment import commit_files
+    from racoon_data.pacs.peer import PacsNode
+
+    if not is_wanted:
+        return
+    if not isinstance(peer, PacsNode):
+        raise SettingsError("only a PACS is asked for storage commitment", hint="leave out --commit")
+    committed = commit_files(peer, paths)
+    console.talk(f"{peer.name} keeps {len(committed.kept)} instances, {len(committed.failed)} it does not")
+    if committed.failed:
+        uid, reason = min(committed.failed.items())
+        hint = "push them again; the PACS's log says more"
+        raise PacsPartialError(f"the PACS does not keep instance {uid}: reason 0x{reason:04X}", hint=hint)
 
 
 def _refuse_strangers(node: str, folder: Path, site: Path | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.message import Message
-from email.parser import BytesHeaderParser
 
 from racoon_data.errors import PacsLostError, PacsProtocolError
 
@@ -83,10 +82,10 @@ class Multipart:
             self._fill()
         raw = bytes(self._buffer[self._start : at]).lstrip()
         self._start = at + 4
-        message = BytesHeaderParser().parsebytes(raw)
         # An empty part's boundary shares the line break behind the headers.
         self._start -= 2 if self._buffer[self._start : self._start + 2] == b"--" else 0
-        return {name.lower(): str(value) for name, value in message.items()}
+        lines = (line.partition(b":") for line in raw.split(b"\r\n"))
+        return {name.strip().lower().decode("latin-1"): value.strip().decode("latin-1") for name, _, value in lines}
 
     def pour(self, sink: Sink) -> int:
         """Hand on the current part's body in pieces; each piece holds until the next.
