@@ -15,6 +15,7 @@ from racoon_data.outcomes import exit_code_of
 if TYPE_CHECKING:
     from racoon_data.deid.forget import Forgetting
     from racoon_data.deid.pseudonyms import Pseudonymizer
+    from racoon_data.deid.register import Register
 
 
 def lookup(
@@ -136,7 +137,7 @@ def forget(
     home = site_at(site)
     names = names_of(home)
     with site_lock(home.root), Register(home.vault, names.key) as register:
-        found = what_to_forget(home, _pseudonym(patient, names), names)
+        found = what_to_forget(home, _pseudonym(patient, names, register), names, register)
         if not dry_run:
             if not (yes or typer.confirm(f"Remove {len(found.files)} files and folders for good?", err=True)):
                 raise SettingsError("nothing was removed", hint="answer yes, or give --yes")
@@ -144,9 +145,14 @@ def forget(
     _tell(found, is_rehearsal=dry_run, as_json=as_json)
 
 
-def _pseudonym(patient: str, names: Pseudonymizer) -> str:
-    is_pseudonym = len(patient) == len(names.patient("")) and patient.startswith("P") and patient.isupper()
-    return patient if is_pseudonym else names.patient(patient)
+def _pseudonym(patient: str, names: Pseudonymizer, register: Register) -> str:
+    """Give the pseudonym of a patient named by it or by the PatientID, also where it is forgotten already."""
+    if register.person(patient) is not None or patient in register.forgotten():
+        return patient
+    keyed = names.keyed(patient)
+    given = register.given(names.given.source, keyed) if names.given is not None else None
+    is_pseudonym = len(patient) == len(keyed) and patient.startswith("P") and patient.isupper()
+    return given or (patient if is_pseudonym else keyed)
 
 
 def _tell(found: Forgetting, *, is_rehearsal: bool, as_json: bool) -> None:
