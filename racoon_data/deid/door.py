@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from racoon_data import __version__
-from racoon_data.deid.admission import kind_of, refuse_incomplete
+from racoon_data.deid.admission import admitted, refuse_incomplete
 from racoon_data.deid.cleaning import clean
 from racoon_data.deid.naming import PseudonymService, known_names, named, patients_in
 from racoon_data.deid.origin import original_of
@@ -22,6 +22,7 @@ from racoon_data.deid.pseudonyms import Given, Pseudonymizer
 from racoon_data.deid.quarantine import released_in, set_aside
 from racoon_data.deid.receipts import is_done, receipt_at, receipt_for, withdraw
 from racoon_data.deid.register import Original, Register
+from racoon_data.deid.second_look import Look, second_look
 from racoon_data.deid.writing import Encoded
 from racoon_data.dicom.opened import OpenedFile, bytes_of, open_bytes, sha256_of_bytes
 from racoon_data.errors import ForgottenPatientError, NotDicomError, PseudonymServiceError, QuarantineError
@@ -80,6 +81,7 @@ class DeidentifiedInstance:
         output_sha256: Hash of the de-identified file; empty where no log asks for it or an earlier run had written it.
         is_resumed: True where an earlier run had written it from the same input.
         origin: What the re-identification table is to know of it, where there is one.
+        look: What came of the second look at its picture.
     """
 
     path: Path
@@ -90,6 +92,7 @@ class DeidentifiedInstance:
     output_sha256: str = ""
     is_resumed: bool = False
     origin: Original | None = field(default=None, repr=False)
+    look: Look = Look.NOT_ASKED
 
 
 def deidentify_files(
@@ -245,11 +248,12 @@ def _passed(door: Door, opened: OpenedFile, digest: str, *, is_rehearsal: bool) 
     try:
         if _is_forgotten(door, opened, planned):
             raise ForgottenPatientError("the patient withdrew consent", hint="nothing of the object was kept")
-        kind = kind_of(opened, door.profile, is_released=digest in door.released)
-        refuse_incomplete(opened, kind)
+        admission = admitted(opened, door.profile, is_released=digest in door.released)
+        refuse_incomplete(opened, admission.kind)
         if is_done(planned.path, receipt):
             return replace(planned, is_resumed=True)
-        encoded = clean(opened, door.profile, door.pseudonymizer, kind=kind, receipt=receipt)
+        planned = replace(planned, look=second_look(opened, admission, door.profile))
+        encoded = clean(opened, door.profile, door.pseudonymizer, admission=admission, receipt=receipt)
     except (QuarantineError, ForgottenPatientError, *_PARSER_ERRORS):
         if not is_rehearsal:
             withdraw(planned.path, receipt)

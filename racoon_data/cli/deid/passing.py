@@ -99,13 +99,23 @@ def _show(results: tuple[Result[DeidentifiedInstance], ...], *, as_json: bool, i
 
     counts = tally(result.outcome for result in results)
     if as_json:
-        objects = [{**r.outcome.to_json(), "path": str(r.value.path) if r.value else ""} for r in results]
+        objects = [
+            {
+                **r.outcome.to_json(),
+                "path": str(r.value.path) if r.value else "",
+                "text_recognition": str(r.value.look) if r.value else "",
+            }
+            for r in results
+        ]
         totals = {"done": counts.done, "skipped": counts.skipped, "failed": counts.failed}
         console.document({"is_dry_run": is_rehearsal, "counts": totals, "objects": objects})
         return
     aside = [result.outcome for result in results if result.value is None]
     if aside:
         console.table(("object", "code", "why"), [(one.ref, one.code, one.message) for one in aside])
+    unread = sum(result.value.look == "not installed" for result in results if result.value is not None)
+    if unread:
+        console.talk(f"{unread} pictures passed by a rule without a second look: tesseract is not installed")
     verb = "would pass" if is_rehearsal else "passed"
     console.result(
         f"{counts.done} of {counts.total} objects {verb}, {counts.skipped} set aside, {counts.failed} failed"
