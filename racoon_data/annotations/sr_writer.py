@@ -31,7 +31,7 @@ _IMAGING = CodedConcept("363679005", "SCT", "Imaging procedure")
 
 def measurements_of(one: Written, geometry: Geometry) -> tuple[tuple[CodedConcept, float, CodedConcept], ...]:
     """Measure a segment: volume (ml), and long and short axis (mm) in the slice where it is longest."""
-    mask = one.mask
+    mask = one.drawn.piece  # neither volume nor diameters depend on where it lies
     rows = [(VOLUME, round(float(mask.sum()) * geometry.voxel_ml, 4), _MILLILITRE)]
     found = diameters_of(mask, geometry)
     if found is not None:
