@@ -205,6 +205,13 @@ class ForgottenPatientError(DeidError):
     is_skip = True
 
 
+class PseudonymServiceError(DeidError):
+    """The pseudonym service has not named this patient: the work waits, and nothing falls back to other names."""
+
+    code = "deid.pseudonym_service"
+    exit_code = ExitCode.PEER
+
+
 class VaultError(DeidError):
     """The vault cannot answer: its table does not know this object, or cannot be opened."""
 

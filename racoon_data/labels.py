@@ -192,7 +192,7 @@ class ItemIssue:
         item: Which item, such as ``segment 3``, ``frame 12``, ``ROI 2`` or ``group 1``.
         code: Code of the kind of error (``docs/errors.md``), such as ``annotation.broken_item``.
         message: What happened to it, without patient values.
-        is_left_out: No mask of it was made although it has one, so the labels of this image lack something.
+        is_left_out: It, or a part of it, was not drawn although it belongs on this image, so the labels lack something.
     """
 
     item: str

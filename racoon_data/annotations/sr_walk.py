@@ -249,9 +249,8 @@ class Walk:
         if complaint := complaint_about(graphic, points, dimensions=dimensions):
             self._issue(path, BrokenItemError, f"{kind} {complaint} and was not drawn")
             return
-        sops = tuple(dict.fromkeys(sop_uid for sop_uid, _ in content.references(item, self.root)))
-        frame = text_of(item, "ReferencedFrameOfReferenceUID")
-        group.regions.append(Region(f"item {path}", kind, graphic, points.reshape(-1, dimensions), sops, frame))
+        images, frame = content.source_images(item, self.root), text_of(item, "ReferencedFrameOfReferenceUID")
+        group.regions.append(Region(f"item {path}", kind, graphic, points.reshape(-1, dimensions), images, frame))
 
     def _named(self, item: Item, path: str) -> CodedConcept:
         name = content.name_of(item)

@@ -213,7 +213,7 @@ class Engine:
         if action is Action.SHIFT:
             return shifted(text, node.vr, self.day_offset)
         if action is Action.PATIENT:
-            return self.names.patient(text) if node.tag == _PATIENT_ID else self.patient
+            return self.names.other_patient(text) if node.tag == _PATIENT_ID else self.patient
         if action is Action.READER:
             return self.names.reader(text)
         if action is Action.CAP_AGE:

@@ -23,7 +23,9 @@ def method(profile: Profile) -> tuple[str, str]:
     return (f"racoon {__version__}, DICOM {EDITION}", f"profile {profile.name}")
 
 
-def marks_of(profile: Profile, receipt: str, *, is_implicit: bool, order: str) -> dict[int, bytes]:
+def marks_of(
+    profile: Profile, receipt: str, *, is_implicit: bool, order: str, is_masked: bool = False
+) -> dict[int, bytes]:
     """Give the marks of PS3.15 E.1.1 as encoded elements by tag.
 
     Args:
@@ -31,14 +33,15 @@ def marks_of(profile: Profile, receipt: str, *, is_implicit: bool, order: str) -
         receipt: Keyed mark of input and treatment, so that a later run knows this object is done.
         is_implicit: Encoding of the object leaves the value representations out.
         order: Its byte order.
+        is_masked: Its pixels were cleaned, which is told by a code of its own.
     """
     method_text = "\\".join((*method(profile), f"receipt {receipt}")).encode("ascii")
     how = encoded_element(_METHOD, "LO", method_text, is_implicit=is_implicit, order=order)
-    return {**_steady_marks(profile, is_implicit, order), _METHOD: how}
+    return {**_steady_marks(profile, is_implicit, order, is_masked), _METHOD: how}
 
 
 @lru_cache(maxsize=64)
-def _steady_marks(profile: Profile, is_implicit: bool, order: str) -> dict[int, bytes]:
+def _steady_marks(profile: Profile, is_implicit: bool, order: str, is_masked: bool) -> dict[int, bytes]:
     def element(tag: int, vr: str, value: bytes) -> bytes:
         return encoded_element(tag, vr, value, is_implicit=is_implicit, order=order)
 
@@ -47,7 +50,7 @@ def _steady_marks(profile: Profile, is_implicit: bool, order: str) -> dict[int, 
             element(0x00080100, "SH", value.encode("ascii"))
             + element(0x00080102, "SH", b"DCM")
             + element(0x00080104, "LO", meaning.encode("ascii"))
-            for value, meaning in profile.codes
+            for value, meaning in profile.codes_with(is_masked=is_masked)
         ],
         order=order,
     )
@@ -67,7 +70,7 @@ def receipt_of(dataset: Dataset) -> str:
 
 def own_texts(profile: Profile) -> tuple[bytes, ...]:
     """Give the texts we write ourselves, which are nobody's identifiers."""
-    meanings = (meaning for _, meaning in profile.codes)
+    meanings = (meaning for _, meaning in profile.codes_with(is_masked=True))
     return tuple(text.encode("ascii") for text in (*method(profile), *meanings, _VERSION_NAME))
 
 
