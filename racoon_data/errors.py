@@ -120,6 +120,13 @@ class DuplicateInstanceError(DicomError):
     is_skip = True
 
 
+class DuplicateSliceError(DicomError):
+    """The same slice is there twice under two SOPInstanceUIDs: place, attributes and pixels agree; one is used."""
+
+    code = "dicom.duplicate_slice"
+    is_skip = True
+
+
 class InconsistentSeriesError(DicomError):
     """The slices of a series do not form one volume."""
 
