@@ -13,8 +13,9 @@ from itertools import islice
 from pathlib import Path
 
 from racoon_data import __version__
-from racoon_data.deid.admission import kind_of, refuse_incomplete
+from racoon_data.deid.admission import admitted, refuse_incomplete
 from racoon_data.deid.cleaning import clean
+from racoon_data.deid.faces import is_marked
 from racoon_data.deid.naming import PseudonymService, known_names, named, patients_in
 from racoon_data.deid.origin import original_of
 from racoon_data.deid.profile import EDITION, Profile
@@ -22,6 +23,7 @@ from racoon_data.deid.pseudonyms import Given, Pseudonymizer
 from racoon_data.deid.quarantine import released_in, set_aside
 from racoon_data.deid.receipts import is_done, receipt_at, receipt_for, withdraw
 from racoon_data.deid.register import Original, Register
+from racoon_data.deid.second_look import Look, second_look
 from racoon_data.deid.writing import Encoded
 from racoon_data.dicom.opened import OpenedFile, bytes_of, open_bytes, sha256_of_bytes
 from racoon_data.errors import ForgottenPatientError, NotDicomError, PseudonymServiceError, QuarantineError
@@ -80,6 +82,8 @@ class DeidentifiedInstance:
         output_sha256: Hash of the de-identified file; empty where no log asks for it or an earlier run had written it.
         is_resumed: True where an earlier run had written it from the same input.
         origin: What the re-identification table is to know of it, where there is one.
+        has_face: It is a CT or MR image of a head; the object is marked so (RecognizableVisualFeatures).
+        look: What came of the second look at its picture.
     """
 
     path: Path
@@ -90,6 +94,8 @@ class DeidentifiedInstance:
     output_sha256: str = ""
     is_resumed: bool = False
     origin: Original | None = field(default=None, repr=False)
+    look: Look = Look.NOT_ASKED
+    has_face: bool = False
 
 
 def deidentify_files(
@@ -245,11 +251,13 @@ def _passed(door: Door, opened: OpenedFile, digest: str, *, is_rehearsal: bool) 
     try:
         if _is_forgotten(door, opened, planned):
             raise ForgottenPatientError("the patient withdrew consent", hint="nothing of the object was kept")
-        kind = kind_of(opened, door.profile, is_released=digest in door.released)
-        refuse_incomplete(opened, kind)
+        admission = admitted(opened, door.profile, is_released=digest in door.released)
+        refuse_incomplete(opened, admission.kind)
+        planned = replace(planned, has_face=admission.has_face)
         if is_done(planned.path, receipt):
             return replace(planned, is_resumed=True)
-        encoded = clean(opened, door.profile, door.pseudonymizer, kind=kind, receipt=receipt)
+        planned = replace(planned, look=second_look(opened, admission, door.profile))
+        encoded = clean(opened, door.profile, door.pseudonymizer, admission=admission, receipt=receipt)
     except (QuarantineError, ForgottenPatientError, *_PARSER_ERRORS):
         if not is_rehearsal:
             withdraw(planned.path, receipt)
@@ -314,7 +322,8 @@ def passed_before(door: Door, original: InstanceRef, input_sha256: str) -> Deide
     for path in door.out.glob(f"*/{ref.study_uid}/{ref.series_uid}/{ref.sop_uid}.dcm"):
         if receipt_at(path) == receipt_for(input_sha256, door.profile, door.pseudonymizer):
             patient = path.relative_to(door.out).parts[0]
-            return DeidentifiedInstance(path, ref, original, patient, input_sha256, is_resumed=True)
+            shows = is_marked(path)
+            return DeidentifiedInstance(path, ref, original, patient, input_sha256, is_resumed=True, has_face=shows)
     return None
 
 

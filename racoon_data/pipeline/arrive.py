@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from racoon_data.deid.door import DeidentifiedInstance, Door, deidentify_files, forgotten_at, refuse_unnamed
+from racoon_data.deid.logs import log_of
 from racoon_data.deid.naming import service_of
 from racoon_data.deid.profile import load_profile
 from racoon_data.deid.pseudonyms import Pseudonymizer
@@ -26,7 +27,6 @@ from racoon_data.pacs.sources import Question, asked_of
 from racoon_data.pipeline.expiry import expire, recall_passed
 from racoon_data.pipeline.plan import Plan
 from racoon_data.refs import FileRef, InstanceRef, Ref, SeriesRef, StudyRef
-from racoon_data.site.audit import AuditLog
 from racoon_data.site.ledger import CAME, InstanceState, Ledger, StudyVerdict, Verdict
 
 RETRIEVE = "retrieve"
@@ -87,7 +87,7 @@ def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event
         quarantine=plan.site.quarantine,
         profile=load_profile(plan.site.profile),
         pseudonymizer=pseudonymizer,
-        audit=AuditLog(plan.site.audit),
+        audit=log_of(plan.site),
         vault=plan.site.vault,
         service=service_of(plan.site),
     )
