@@ -35,6 +35,7 @@ _CHUNK = 1 << 18
 _MAX_ANSWER = 16 << 20
 _FAILED, _REASON = "00081198", "FailureReason"
 _STORED, _WARNING = "00081199", "WarningReason"
+_CONTENT_TYPE = 'multipart/related; type="application/dicom"; boundary={}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,26 @@ def _is_stored(node: WebNode, item: _Item, ledger: Ledger | None) -> bool:
     return ledger is not None and ledger.recall(STEP, _key(node, item), sha256_of(item.path)) is not None
 
 
+def is_offered(session: Session) -> bool:
+    """Tell whether a service takes requests to store, by a request that holds no instance.
+
+    Raises:
+        PacsRefusedError: It lets us not in.
+        PacsError: No answer came, or one of a service in trouble.
+    """
+    boundary = f"racoon-{uuid4().hex}"
+    headers = {"Content-Type": _CONTENT_TYPE.format(boundary), "Accept": "application/dicom+json"}
+    status = session.status_of_post(f"{session.node.stow_url}/studies", headers, f"\r\n--{boundary}--\r\n".encode())
+    if status in (401, 403):
+        hint = "check the node's bearer or password, and its right to store"
+        raise PacsRefusedError(f"the service lets us not store: status {status}", ref=session.node, hint=hint)
+    if status in (404, 405, 501):
+        return False
+    if status >= 500 or status == 429:
+        raise _status(session.node, status)
+    return True
+
+
 def _batches(items: Sequence[_Item]) -> Iterator[list[_Item]]:
     """Group files into requests: bounded in number and bytes, no SOPInstanceUID twice in one."""
     batch: list[_Item] = []
@@ -159,7 +180,7 @@ def _request(session: Session, batch: Sequence[_Item]) -> Answer:
     closing = f"\r\n--{boundary}--\r\n".encode()
     length = sum(len(head) + item.size for head, item in zip(heads, batch, strict=True)) + len(closing)
     headers = {
-        "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+        "Content-Type": _CONTENT_TYPE.format(boundary),
         "Content-Length": str(length),
         "Accept": "application/dicom+json",
     }
