@@ -1,4 +1,4 @@
-"""One C-FIND on an open association: streamed, held back where we are slow, cut off where it never ends."""
+"""One C-FIND on an open association: streamed, cut off where it never ends."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pynetdicom import evt
 from pynetdicom.association import Association
 
 from racoon_data.errors import PacsCappedError, PacsEndlessError, PacsError
-from racoon_data.pacs.associations import Handler, lost
+from racoon_data.pacs.associations import lost
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.pacs.statuses import CANCELLED, IS_CAPPED, IS_PENDING, SUCCESS
 
@@ -22,33 +21,7 @@ MOST_ANSWERS = 2_000_000
 _MESSAGE_ID = 1
 _MOST_AFTER_CANCEL = 2_000
 _PATIENCE_AFTER_CANCEL_S = 3.0
-_MOST_WAITING = 256
-_LOOK_S = 0.005
 _UNABLE = range(0xC000, 0xD000)
-
-
-class Valve:
-    """Holds the peer back while answers wait to be taken, so that memory stays flat however slow we are.
-
-    pynetdicom reads answers into a queue without a bound; here its reading thread waits while the queue is long, and
-    TCP makes the peer wait.
-    """
-
-    def __init__(self) -> None:
-        self._is_open = False
-
-    @property
-    def handler(self) -> Handler:
-        """What ``associated`` binds."""
-        return evt.EVT_PDU_RECV, self._on_pdu
-
-    def open(self) -> None:
-        """Let everything through: the association ends."""
-        self._is_open = True
-
-    def _on_pdu(self, event: Any) -> None:
-        while event.assoc.dimse.msg_queue.qsize() > _MOST_WAITING and not self._is_open:
-            time.sleep(_LOOK_S)
 
 
 def answers(
@@ -77,7 +50,7 @@ def answers(
             raise lost(node, association, "C-FIND", time.monotonic() - waiting_since)
         if code not in IS_PENDING:
             if code != SUCCESS:
-                raise _failure(node, code, before)
+                raise failure(node, code, before)
             return
         if answer is None:
             raise PacsError("C-FIND: an answer cannot be parsed", ref=node, hint="report it to the PACS's vendor")
@@ -100,7 +73,14 @@ def _cancel(association: Association, model: str, stream: Iterator[Any]) -> None
             return
 
 
-def _failure(node: PacsNode, code: int, count: int) -> PacsError:
+def failure(node: PacsNode, code: int, count: int) -> PacsError:
+    """Say how a query ended that did not end with success.
+
+    Args:
+        node: The peer.
+        code: The status.
+        count: Answers before it.
+    """
     if code in IS_CAPPED or (count and code in _UNABLE):
         hint = "narrow the query, for instance to fewer days"
         kind = "cancelled" if code == CANCELLED else "cut off"

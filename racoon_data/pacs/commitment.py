@@ -21,13 +21,13 @@ from racoon_data.pacs import commands
 from racoon_data.pacs.accepting import COMMITMENT, Welcome
 from racoon_data.pacs.channel import Accepted, Channel
 from racoon_data.pacs.commands import Values
-from racoon_data.pacs.getting import encoded_for
 from racoon_data.pacs.landing import Announced, Refusal
 from racoon_data.pacs.link import ReleasedError
 from racoon_data.pacs.moving import addresses_of, listening_address
 from racoon_data.pacs.negotiating import UNPARSABLE, channel_to
 from racoon_data.pacs.part10 import FileHead, Identity, read_file_head
 from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.querying import encoded_for
 from racoon_data.pacs.receiving import Intake
 from racoon_data.pacs.sending import answer_of
 from racoon_data.pacs.statuses import CANNOT_UNDERSTAND, NOT_AUTHORISED, SUCCESS

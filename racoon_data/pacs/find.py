@@ -8,7 +8,6 @@ from functools import partial
 
 from pydicom.charset import convert_encodings
 from pydicom.dataset import Dataset
-from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import (
     PatientRootQueryRetrieveInformationModelFind,
@@ -17,13 +16,13 @@ from pynetdicom.sop_class import (
 
 from racoon_data.errors import PacsCappedError, PacsRefusedError, SettingsError, about
 from racoon_data.events import OnEvent, ignore
-from racoon_data.pacs.asking import Valve, answers
-from racoon_data.pacs.associations import associated
 from racoon_data.pacs.attributes import flat_dataset, text_of
 from racoon_data.pacs.complete import Completer, unique
 from racoon_data.pacs.filters import RETURN_KEYS, at, down_to, is_exact
 from racoon_data.pacs.matching import vr_of
+from racoon_data.pacs.negotiating import channel_to
 from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.querying import Asker
 from racoon_data.refs import InstanceRef, Match, Query, SeriesRef, StudyRef
 
 __all__ = [
@@ -40,6 +39,7 @@ __all__ = [
 
 PATIENT_ROOT = PatientRootQueryRetrieveInformationModelFind
 STUDY_ROOT = StudyRootQueryRetrieveInformationModelFind
+_ENCODINGS = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 _COUNT = {"SERIES": "NumberOfStudyRelatedSeries", "IMAGE": "NumberOfSeriesRelatedInstances"}
 
 
@@ -90,15 +90,11 @@ def find_listed(
 
 def _found(node: PacsNode, query: Query, rounds: Sequence[Mapping[str, str]], on_event: OnEvent) -> Iterator[Match]:
     query_dataset(query)
-    valve = Valve()
-    contexts = [build_context(model) for model in _models(query.level)]
-    with about(node), associated(node, contexts, handlers=[valve.handler], on_event=on_event) as association:
-        try:
-            ask = partial(ask_once, node, association)
-            first = Completer(ask, node.answer_cap, dict(node.largest_answer), on_event)
-            yield from whole(first, query, rounds)
-        finally:
-            valve.open()
+    contexts = [build_context(model, list(_ENCODINGS)) for model in _models(query.level)]
+    with about(node), channel_to(node, contexts, on_event=on_event) as channel:
+        ask = partial(ask_once, node, Asker(node, channel))
+        first = Completer(ask, node.answer_cap, dict(node.largest_answer), on_event)
+        yield from whole(first, query, rounds)
 
 
 def whole(first: Completer, query: Query, rounds: Sequence[Mapping[str, str]]) -> Iterator[Match]:
@@ -191,18 +187,15 @@ def _carrying(parent: Match, query: Query, children: Iterable[Match]) -> Iterato
         yield Match(child.ref, values)
 
 
-def ask_once(node: PacsNode, association: Association, query: Query) -> Iterator[Match]:
+def ask_once(node: PacsNode, asker: Asker, query: Query) -> Iterator[Match]:
     """Ask one query on an open association; what the peer cut off is an error at its end.
 
     Raises:
         PacsError: It did not end with success; see :func:`find`.
     """
     model = PATIENT_ROOT if query.level == "PATIENT" else STUDY_ROOT
-    if not any(context.abstract_syntax == model for context in association.accepted_contexts):
-        hint = "ask at study level"
-        raise PacsRefusedError("the peer does not offer this query model", ref=node, hint=hint)
     fallback = codec_of(node.character_set)
-    for answer in answers(node, association, query_dataset(query), model):
+    for answer in asker.answers(query_dataset(query), model):
         yield match_of(query, answer, fallback=fallback)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from pydicom.dataset import Dataset
-from pynetdicom.dsutils import encode as encode_dataset
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
 
 from racoon_data.errors import PacsError, PacsLostError, PacsPausedError, PacsProtocolError, PacsRefusedError
@@ -22,6 +21,7 @@ from racoon_data.pacs.landing import Refusal
 from racoon_data.pacs.link import ReleasedError
 from racoon_data.pacs.negotiating import channel_to
 from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.querying import encoded_for
 from racoon_data.pacs.receiving import Intake, Receiver
 from racoon_data.pacs.statuses import IS_PENDING, NOT_AUTHORISED, SUCCESS
 from racoon_data.refs import InstanceRef
@@ -129,12 +129,6 @@ def requests(expected: Expectation, due: Sequence[InstanceRef]) -> Iterator[Data
                     "SOPInstanceUID": "\\".join(uids[start : start + UIDS_PER_REQUEST]),
                 }
             )
-
-
-def encoded_for(context: Accepted, dataset: Dataset) -> bytes:
-    """Encode an identifier as a context demands."""
-    encoded = encode_dataset(dataset, context.transfer_syntax == "1.2.840.10008.1.2", True)
-    return bytes(encoded or b"")
 
 
 def _get_one(channel: Channel, context: Accepted, identifier: Dataset, intake: Intake) -> str:

@@ -21,10 +21,11 @@ from racoon_data.pacs.associations import NOT_REGISTERED_HINT
 from racoon_data.pacs.channel import Accepted, Channel
 from racoon_data.pacs.commands import Command
 from racoon_data.pacs.expecting import Expectation
-from racoon_data.pacs.getting import Missing, encoded_for, refuse_private, requests
+from racoon_data.pacs.getting import Missing, refuse_private, requests
 from racoon_data.pacs.link import ReleasedError
 from racoon_data.pacs.negotiating import channel_to
 from racoon_data.pacs.peer import PacsNode
+from racoon_data.pacs.querying import encoded_for
 from racoon_data.pacs.receiving import End, Intake, Receiver
 from racoon_data.pacs.statuses import IS_PENDING, SUCCESS, UNKNOWN_DESTINATION
 from racoon_data.pacs.storage_scp import Limits, StorageScp
