@@ -184,3 +184,26 @@ def test_orthanc_commits_to_what_it_keeps(archive, tmp_path):
     assert (kept.kept, kept.failed) == (frozenset(archive.ct.sop_uids), {})
     assert mixed.kept == {archive.ct.sop_uids[0]}
     assert mixed.failed == {archive.mr.sop_uids[0]: 0x0112}
+
+
+@pytest.mark.peers("Orthanc")
+@pytest.mark.parametrize("way", ["get", "move"])
+def test_orthanc_sends_a_study_over_tls(archive, tmp_path, spool, ledger, way):
+    """Asked and sent over TLS, certificates shown on both sides, by C-GET and by C-MOVE into our own receiver."""
+    ours, theirs = _certificate(tmp_path, "ours"), _certificate(tmp_path, "theirs")
+    receive_port = free_port()
+    modality = {"AET": "RACOON", "Host": "127.0.0.1", "Port": receive_port, "UseDicomTls": True}
+    settings = {
+        "DicomTlsEnabled": True, "DicomTlsCertificate": str(theirs.certificate), "DicomTlsPrivateKey": str(theirs.key),
+        "DicomTlsTrustedCertificates": str(ours.certificate), "DicomModalities": {"racoon": modality},
+    }  # fmt: skip
+    with orthanc(tmp_path / "orthanc", **settings) as plain:
+        node = replace(plain, tls=replace(ours, ca=theirs.certificate), retrieve=way, receive_port=receive_port)
+        push(node, archive.ct.paths)
+        (verdict,) = retrieve(node, [archive.study], spool=spool, ledger=ledger)
+        with pytest.raises(PacsRefusedError):
+            retrieve(replace(plain, timeout_s=2.0), [archive.study], spool=spool, ledger=ledger)
+
+    assert (verdict.verdict, verdict.arrived) == (Verdict.COMPLETE, 6)
+    sent = sorted(dataset_bytes(path) for path in archive.ct.paths)
+    assert sorted(dataset_bytes(path) for path in spool.rglob("*.dcm")) == sent
