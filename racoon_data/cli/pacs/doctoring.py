@@ -90,4 +90,4 @@ def _show(profile: PacsProfile, as_json: bool) -> None:
     console.table(("check", "", "what it is", "what helps"), [
         (one.check, one.result, one.message, one.remedy) for one in profile.findings
     ])  # fmt: skip
-    console.table(("class", "encodings accepted"), list(names_of(profile)))
+    console.table(("classes", "encodings accepted"), list(names_of(profile)))
