@@ -72,6 +72,11 @@ def modern(concept: CodedConcept) -> CodedConcept:
     return replace(concept, scheme="SCT") if concept.scheme in _SCT else concept
 
 
+def is_retired(concept: CodedConcept) -> bool:
+    """Tell whether a code is SNOMED RT without a known successor, once ``modern`` has tried."""
+    return concept.scheme in _SRT
+
+
 def is_private(concept: CodedConcept) -> bool:
     """Tell whether a code is somebody's own, or no code at all: other sites cannot know what it means."""
     return concept.scheme not in _PUBLIC or concept.value.upper() in _NO_VALUE

@@ -163,3 +163,12 @@ def source_images(region: Item, root: Item) -> tuple[SourceImage, ...]:
         and (pointed := first(target, "ReferencedSOPSequence")) is not None
     )
     return tuple(image for image in found if image.sop_uid)
+
+
+def images_below(item: Item) -> Iterator[str]:
+    """Go through the SOPInstanceUIDs of the images an item holds, at any depth (files nest at most so deep)."""
+    for child in children(item):
+        pointed = first(child, "ReferencedSOPSequence") if kind_of(child) in _POINTERS else None
+        if pointed is not None and (sop_uid := text_of(pointed, "ReferencedSOPInstanceUID")):
+            yield sop_uid
+        yield from images_below(child)

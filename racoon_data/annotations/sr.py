@@ -96,10 +96,7 @@ class SrReader:
             raise UnsupportedAnnotationError(
                 "the report holds no measurement, evaluation, sentence or region", ref=source, hint="check its export"
             )
-        notes = [
-            f"{count} context item(s) ({what}) are not in the table" for what, count in sorted(walk.context.items())
-        ]
-        notes += [f"replaces report {sop_uid}" for sop_uid in header.predecessors]
+        notes = [*walk.notes(), *(f"replaces report {sop_uid}" for sop_uid in header.predecessors)]
         return Annotation(
             source,
             "sr",

@@ -14,6 +14,7 @@ from pathlib import Path
 from racoon_data import __version__
 from racoon_data.deid.admission import admitted, refuse_incomplete
 from racoon_data.deid.cleaning import clean
+from racoon_data.deid.faces import is_marked
 from racoon_data.deid.identity import identity_in
 from racoon_data.deid.naming import PseudonymService, known_names, named, patients_in
 from racoon_data.deid.origin import original_of
@@ -82,6 +83,7 @@ class DeidentifiedInstance:
         exempt: How many of the patient's identifiers are so short or common that the self-check counts them as
             whole values only.
         origin: What the re-identification table is to know of it, where there is one.
+        has_face: It is a CT or MR image of a head; the object is marked so (RecognizableVisualFeatures).
         look: What came of the second look at its picture.
     """
 
@@ -95,6 +97,7 @@ class DeidentifiedInstance:
     exempt: int = 0
     origin: Original | None = field(default=None, repr=False)
     look: Look = Look.NOT_ASKED
+    has_face: bool = False
 
 
 def deidentify_files(
@@ -255,6 +258,7 @@ def _passed(door: Door, opened: OpenedFile, digest: str, *, is_rehearsal: bool) 
             raise ForgottenPatientError("the patient withdrew consent", hint="nothing of the object was kept")
         admission = admitted(opened, door.profile, is_released=digest in door.released)
         refuse_incomplete(opened, admission.kind)
+        planned = replace(planned, has_face=admission.has_face)
         if is_done(planned.path, receipt):
             return replace(planned, is_resumed=True)
         planned = replace(planned, look=second_look(opened, admission, door.profile))
@@ -322,7 +326,8 @@ def passed_before(door: Door, original: InstanceRef, input_sha256: str) -> Deide
     for path in door.out.glob(f"*/{ref.study_uid}/{ref.series_uid}/{ref.sop_uid}.dcm"):
         if receipt_at(path) == receipt_for(input_sha256, door.profile, door.pseudonymizer):
             patient = path.relative_to(door.out).parts[0]
-            return DeidentifiedInstance(path, ref, original, patient, input_sha256, is_resumed=True)
+            shows = is_marked(path)
+            return DeidentifiedInstance(path, ref, original, patient, input_sha256, is_resumed=True, has_face=shows)
     return None
 
 

@@ -91,7 +91,7 @@ def test_marks_tell_the_truth(tmp_path: Path, door: Door):
     assert "PS3.15 2024e" in after.DeidentificationMethod[0]
     assert after.LongitudinalTemporalInformationModified == "MODIFIED"
     assert [item.CodeValue for item in after.DeidentificationMethodCodeSequence] == [
-        "113100", "113103", "113104", "113105", "113107", "113108"]  # fmt: skip
+        "113100", "113103", "113104", "113105", "113107", "113108", "113111"]  # fmt: skip
 
 
 def test_sender_and_preamble_go(tmp_path: Path, door: Door):
