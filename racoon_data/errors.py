@@ -293,6 +293,13 @@ class IncompleteLabelsError(CaseError):
     is_skip = True
 
 
+class RecognizableFaceError(CaseError):
+    """A series of the case shows a face, and the study refuses faces; racoon marks them and does not remove them."""
+
+    code = "case.recognizable_face"
+    is_skip = True
+
+
 class NotSelectedError(CaseError):
     """The object belongs to a study that became a case without it."""
 

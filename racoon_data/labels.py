@@ -91,8 +91,14 @@ class BoxedMask:
     def whole(self) -> Mask:
         """Make the whole mask ``[k, j, i]``."""
         mask = _sparse_zeros(self.shape)
-        mask[tuple(slice(low, low + size) for low, size in zip(self.start, self.piece.shape, strict=True))] = self.piece
+        mask[self.window] = self.piece
         return mask
+
+    @property
+    def window(self) -> tuple[slice, slice, slice]:
+        """Where the piece lies in the whole."""
+        k, j, i = (slice(low, low + size) for low, size in zip(self.start, self.piece.shape, strict=True))
+        return k, j, i
 
     def planes(self) -> Iterator[Mask]:
         """Give the whole mask slice by slice, each ``[j, i]`` and to be used before the next is asked for."""

@@ -82,6 +82,7 @@ class CaseSettings(Frozen):
 
     per: Literal["study", "annotated-series"] = "study"
     labels_required: bool = True
+    faces: Literal["allow", "refuse"] = "allow"
 
 
 class LabelSettings(Frozen):

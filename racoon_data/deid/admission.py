@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from racoon_data.deid.devices import DeviceRule, rule_for
+from racoon_data.deid.faces import has_face
 from racoon_data.deid.profile import Profile
 from racoon_data.deid.pseudonyms import is_public_uid
 from racoon_data.deid.table import object_kinds
@@ -31,11 +32,13 @@ class Admitted:
             kind of picture that waits unless it is released or its device has a rule (``objects.json``).
         rule: Rule for the device that made it, ``None`` where there is none.
         is_released: A person looked at the picture and found no identity in it.
+        has_face: It is a CT or MR image of a head.
     """
 
     kind: str
     rule: DeviceRule | None = None
     is_released: bool = False
+    has_face: bool = False
 
 
 def admitted(opened: OpenedFile, profile: Profile, *, is_released: bool = False) -> Admitted:
@@ -64,7 +67,7 @@ def admitted(opened: OpenedFile, profile: Profile, *, is_released: bool = False)
     rule = rule_for(opened, profile.devices)
     if not is_released and (sign := _sign(opened, kind, profile, rule)):
         raise IdentityRiskError(f"the image may show identity: {sign}", hint=_LOOK)
-    return Admitted(kind, rule, is_released)
+    return Admitted(kind, rule, is_released, has_face(opened))
 
 
 def _is_picture(kind: str) -> bool:

@@ -43,7 +43,8 @@ def clean(opened: OpenedFile, profile: Profile, names: Pseudonymizer, *, admissi
     patient = _Patient(pseudonym, offset, identity.phrases, *spelling)
     engine = Engine(rules, names, identity, patient.pseudonym, patient.day_offset, _remembered(rules, names, patient))
     picture = _masked(opened, admission)
-    marks = marks_of(profile, receipt, is_implicit=is_implicit, order=order, is_masked=picture is not None)
+    shows, is_masked = admission.has_face, picture is not None
+    marks = marks_of(profile, receipt, is_implicit=is_implicit, order=order, is_masked=is_masked, has_face=shows)
     marks |= picture.marks(is_implicit=is_implicit, order=order) if picture is not None else {}
     nodes = sorted(tree.root.nodes.items()) if picture is None else ()
     tail = [node for tag, node in nodes if tag >= _PIXELS]

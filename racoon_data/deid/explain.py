@@ -13,6 +13,7 @@ from racoon_data.deid.admission import Admitted, admitted
 from racoon_data.deid.content import content_of, is_to_go, item_decision
 from racoon_data.deid.profile import Profile
 from racoon_data.deid.rules import Rulebook, rulebook
+from racoon_data.deid.safe_private import safe_in
 from racoon_data.dicom.opened import bytes_of, open_bytes
 from racoon_data.dicom.tree import Level, Tree
 
@@ -58,9 +59,9 @@ def _masks(admission: Admitted) -> Iterator[Explained]:
 
 
 def _told(tree: Tree, level: Level, rules: Rulebook, parents: str) -> Iterator[Explained]:
-    content = content_of(tree, level)
+    content, private = content_of(tree, level), safe_in(tree, level, rules.profile)
     for tag, node in sorted(level.nodes.items()):
-        decision = item_decision(tag, content) or rules.decide(tag, node.vr)
+        decision = private.get(tag) or item_decision(tag, content) or rules.decide(tag, node.vr)
         where = f"{parents}({tag >> 16:04X},{tag & 0xFFFF:04X}) {keyword_for_tag(tag)}".rstrip()
         yield Explained(where, str(decision.action), decision.reason)
         if decision.action is Action.WALK:

@@ -15,6 +15,7 @@ from racoon_data.dicom.encoding import encoded_element, encoded_items
 IMPLEMENTATION_UID = UID("2.25.293461530185741629875014692837461528390")
 _VERSION_NAME = f"RACOON {__version__}"[:16]
 _REMOVED, _METHOD, _CODES, _LONGITUDINAL = 0x00120062, 0x00120063, 0x00120064, 0x00280303
+_FACE = 0x00280302  # RecognizableVisualFeatures
 _TEMPORAL = {Dates.MODIFIED: "MODIFIED", Dates.FULL: "UNMODIFIED", Dates.REMOVED: "REMOVED"}
 
 
@@ -24,7 +25,7 @@ def method(profile: Profile) -> tuple[str, str]:
 
 
 def marks_of(
-    profile: Profile, receipt: str, *, is_implicit: bool, order: str, is_masked: bool = False
+    profile: Profile, receipt: str, *, is_implicit: bool, order: str, is_masked: bool = False, has_face: bool = False
 ) -> dict[int, bytes]:
     """Give the marks of PS3.15 E.1.1 as encoded elements by tag.
 
@@ -33,11 +34,13 @@ def marks_of(
         receipt: Keyed mark of input and treatment, so that a later run knows this object is done.
         is_implicit: Encoding of the object leaves the value representations out.
         order: Its byte order.
+        has_face: It shows a head, which is marked (PS3.3 C.7.6.1.1) and not changed.
         is_masked: Its pixels were cleaned, which is told by a code of its own.
     """
     method_text = "\\".join((*method(profile), f"receipt {receipt}")).encode("ascii")
+    face = {_FACE: encoded_element(_FACE, "CS", b"YES", is_implicit=is_implicit, order=order)} if has_face else {}
     how = encoded_element(_METHOD, "LO", method_text, is_implicit=is_implicit, order=order)
-    return {**_steady_marks(profile, is_implicit, order, is_masked), _METHOD: how}
+    return {**_steady_marks(profile, is_implicit, order, is_masked), _METHOD: how} | face
 
 
 @lru_cache(maxsize=64)

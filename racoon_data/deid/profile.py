@@ -27,6 +27,7 @@ _MEANINGS = {
     "113108": "Retain Patient Characteristics Option",
     "113109": "Retain Device Identity Option",
     "113110": "Retain UIDs Option",
+    "113111": "Retain Safe Private Option",
     "113112": "Retain Institution Identity Option",
 }
 
@@ -62,6 +63,8 @@ class Profile(Frozen):
         retain_device_identity: Station names and serial numbers stay.
         retain_institution_identity: The institution stays.
         retain_uids: UIDs stay as they are.
+        retain_safe_private: Private attributes of ``safe_private.json`` stay (diffusion, scaling, SUV factors): only
+            numbers, and only under the creator they belong to.
         allow_secondary_images: CT and MR images marked SECONDARY pass; off, they wait in quarantine because
             screenshots and dose sheets carry the same mark.
         extra_words: Words of this project that may stay in descriptions.
@@ -79,6 +82,7 @@ class Profile(Frozen):
     retain_device_identity: bool = False
     retain_institution_identity: bool = False
     retain_uids: bool = False
+    retain_safe_private: bool = True
     allow_secondary_images: bool = False
     extra_words: tuple[str, ...] = ()
     devices: tuple[DeviceRule, ...] = ()
@@ -103,6 +107,7 @@ class Profile(Frozen):
             "113108": self.retain_patient_characteristics,
             "113109": self.retain_device_identity,
             "113110": self.retain_uids,
+            "113111": self.retain_safe_private,
             "113112": self.retain_institution_identity,
         }
         return tuple((code, _MEANINGS[code]) for code, is_applied in applied.items() if is_applied)

@@ -159,7 +159,10 @@ def _pasted(mask: Mask, found: Fit, target: Geometry) -> Placed:
 
 
 def boxed(mask: Mask) -> BoxedMask:
-    """Keep a mask with at least one voxel only where it is set."""
+    """Keep a mask only where it is set."""
+    if not mask.any():
+        slices, rows, columns = mask.shape
+        return BoxedMask((slices, rows, columns), (0, 0, 0), np.zeros((0, 0, 0), dtype=np.bool_))
     spans = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)

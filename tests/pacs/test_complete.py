@@ -183,6 +183,23 @@ def test_a_series_of_exactly_100_needs_its_count_or_four_questions():
     assert (len(counted.asked), len(uncounted.asked)) == (1, 6)
 
 
+@pytest.mark.parametrize(("cap", "announced"), [(1, 30), (7, 30), (29, 30), (0, 37)])
+def test_a_list_shorter_than_announced_is_asked_on(cap, announced):
+    """A silent cap at no round number is seen by the count; a count that is too high costs a few questions."""
+    peer = Paper(images_of(30), cap)
+
+    assert len({match.ref for match in Completer(peer).members("IMAGE", SERIES, announced=announced)}) == 30
+    assert len(peer.asked) <= 1 + (30 - cap if cap else 0) + 5
+
+
+def test_numbers_too_far_apart_to_ask_for_are_an_error():
+    """A list that is short of its count, with numbers in the thousands, is no list."""
+    rows = [{**row, "InstanceNumber": str(4000 * n)} for n, row in enumerate(images_of(9), start=1)]
+
+    with pytest.raises(PacsCappedError, match="announces 12 and lists 9"):
+        list(Completer(Paper(rows)).members("IMAGE", SERIES, announced=12))
+
+
 def test_a_cut_series_nobody_counts_is_an_error():
     """A peer that cuts, announces nothing and cannot be asked by number gives no list."""
     peer = Paper(images_of(130), 100, is_silent=False, ignores=frozenset({"InstanceNumber"}))
