@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.register import Register
 from racoon_data.dicom.headers import read_dataset, text_of
+from racoon_data.documents import read_json
 from racoon_data.errors import DicomError
 from racoon_data.refs import StudyRef
 from racoon_data.site.audit import AuditLog
@@ -125,7 +125,7 @@ def _models(site: Site, datasets: frozenset[str]) -> Iterator[str]:
         if card.is_relative_to(site.datasets) or card.stat().st_size > _LONGEST_CARD:
             continue
         try:
-            document = json.loads(card.read_text(encoding="utf-8"))
+            document = read_json(card)
         except (ValueError, OSError):
             continue
         trained_on = document.get("datasets") if isinstance(document, dict) else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from racoon_data.documents import parse_json, read_json
 from racoon_data.errors import AuditError
 from racoon_data.files.atomic import make_folder, storage_errors, write_text
 
@@ -143,7 +144,7 @@ def _read_head(path: Path) -> _Head:
     if not path.exists():
         return _Head()
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
         return _Head(int(document["lines"]), str(document["sha256"]), int(document.get("coming", 1)))
     except (ValueError, KeyError, TypeError) as error:
         raise AuditError("the head of the audit log cannot be read", hint="restore it from a backup") from error
@@ -151,7 +152,7 @@ def _read_head(path: Path) -> _Head:
 
 def _parse(line: bytes, number: int) -> dict[str, object]:
     try:
-        entry = json.loads(line)
+        entry = parse_json(line.decode("utf-8"))
     except ValueError as error:
         raise AuditError(f"line {number} of the audit log is no JSON", hint="it was edited or torn") from error
     if not isinstance(entry, dict):
