@@ -11,7 +11,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
 CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
 
-.PHONY: demo test check bench kill-loop conformance schemas docs clean help
+.PHONY: demo test check bench faults kill-loop conformance schemas docs clean help
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -31,6 +31,7 @@ check: $(READY) ## Style, types, import contracts and the house test
 
 bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/help_time.py
+	$(BIN)/python benchmarks/audit.py
 	$(BIN)/python benchmarks/pacs_serve.py
 	if test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so; then $(BIN)/python benchmarks/pacs_web.py; fi
 	if command -v Orthanc && command -v storescp; then $(BIN)/python benchmarks/pacs_retrieve.py && $(BIN)/python benchmarks/pacs_store.py; fi
@@ -40,6 +41,9 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/seg.py
 	$(BIN)/python benchmarks/convert.py
 	$(BIN)/python benchmarks/scan.py
+
+faults: $(READY) ## Run every fault case each way it shows, and write docs/pacs-faults.md
+	$(BIN)/python -m tests.pacs.fault_page
 
 kill-loop: $(READY) ## Kill a pull 25 times at random moments and count what is torn, lost or fetched twice
 	$(BIN)/python -m tests.pacs.kill_loop

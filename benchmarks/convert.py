@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="where to keep made series for the next run")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its bytecode
     print("dcm2niix -z y -b y -f %j   |   racoon convert IN OUT [--workers 2]")
     with tempfile.TemporaryDirectory() as scratch:
         work = args.keep or Path(scratch)

@@ -32,6 +32,7 @@ class Acquisition:
     patient_position: str = ""
     sop_class_uid: str = ""
     transfer_syntax_uid: str = ""
+    has_face: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,13 @@ class CaseRule:
         per: ``study`` (one case a study) or ``annotated-series`` (one case for every series that
             carries a mask; ``channels`` then has one rule).
         labels_required: Skip a case that has no usable mask.
+        faces: ``allow``, or ``refuse`` to skip a case one of whose series is marked as showing a face.
     """
 
     channels: tuple[ChannelRule, ...]
     per: str = "study"
     labels_required: bool = True
+    faces: str = "allow"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

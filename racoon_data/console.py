@@ -15,9 +15,6 @@ from racoon_data.errors import RacoonError
 from racoon_data.events import Event, OnEvent
 from racoon_data.rates import Rates, event_document
 
-# Outside a terminal no cell is folded, so that UIDs can be copied and lines searched.
-_UNFOLDED = 10_000
-
 
 def talk(message: str) -> None:
     """Say something to the person, on stderr."""
@@ -48,17 +45,31 @@ def csv_line(cells: Iterable[object]) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> None:
     """Print a table, on stdout: drawn in a terminal, plain columns elsewhere."""
+    if not sys.stdout.isatty():
+        for text in _plain_table([columns, *rows], title):
+            print(text)
+        sys.stdout.flush()
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(title=title or None, title_justify="left", box=None if not sys.stdout.isatty() else _box())
+    drawn = Table(title=title or None, title_justify="left", box=_box())
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(str(cell)) for cell in row))
-    width = None if sys.stdout.isatty() else _UNFOLDED
-    Console(width=width, highlight=False).print(drawn)
+    Console(highlight=False).print(drawn)
+
+
+def _plain_table(rows: Sequence[Sequence[object]], title: str) -> Iterator[str]:
+    """Give the lines outside a terminal: no cell is folded, so that UIDs can be copied and lines searched."""
+    if title:
+        yield title
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        yield " " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " "
 
 
 def _box() -> Any:

@@ -120,6 +120,13 @@ class DuplicateInstanceError(DicomError):
     is_skip = True
 
 
+class DuplicateSliceError(DicomError):
+    """The same slice is there twice under two SOPInstanceUIDs: place, attributes and pixels agree; one is used."""
+
+    code = "dicom.duplicate_slice"
+    is_skip = True
+
+
 class InconsistentSeriesError(DicomError):
     """The slices of a series do not form one volume."""
 
@@ -198,6 +205,13 @@ class ForgottenPatientError(DeidError):
     is_skip = True
 
 
+class PseudonymServiceError(DeidError):
+    """The pseudonym service has not named this patient: the work waits, and nothing falls back to other names."""
+
+    code = "deid.pseudonym_service"
+    exit_code = ExitCode.PEER
+
+
 class VaultError(DeidError):
     """The vault cannot answer: its table does not know this object, or cannot be opened."""
 
@@ -270,6 +284,13 @@ class IncompleteLabelsError(CaseError):
     """An annotation of the study cannot be used, and without it the labels may lack something."""
 
     code = "case.incomplete_labels"
+    is_skip = True
+
+
+class RecognizableFaceError(CaseError):
+    """A series of the case shows a face, and the study refuses faces; racoon marks them and does not remove them."""
+
+    code = "case.recognizable_face"
     is_skip = True
 
 

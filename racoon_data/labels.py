@@ -91,8 +91,14 @@ class BoxedMask:
     def whole(self) -> Mask:
         """Make the whole mask ``[k, j, i]``."""
         mask = _sparse_zeros(self.shape)
-        mask[tuple(slice(low, low + size) for low, size in zip(self.start, self.piece.shape, strict=True))] = self.piece
+        mask[self.window] = self.piece
         return mask
+
+    @property
+    def window(self) -> tuple[slice, slice, slice]:
+        """Where the piece lies in the whole."""
+        k, j, i = (slice(low, low + size) for low, size in zip(self.start, self.piece.shape, strict=True))
+        return k, j, i
 
     def planes(self) -> Iterator[Mask]:
         """Give the whole mask slice by slice, each ``[j, i]`` and to be used before the next is asked for."""
@@ -192,7 +198,7 @@ class ItemIssue:
         item: Which item, such as ``segment 3``, ``frame 12``, ``ROI 2`` or ``group 1``.
         code: Code of the kind of error (``docs/errors.md``), such as ``annotation.broken_item``.
         message: What happened to it, without patient values.
-        is_left_out: No mask of it was made although it has one, so the labels of this image lack something.
+        is_left_out: It, or a part of it, was not drawn although it belongs on this image, so the labels lack something.
     """
 
     item: str

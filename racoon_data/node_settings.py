@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class Frozen(BaseModel):
@@ -37,7 +37,7 @@ class TlsSettings(Frozen):
     check_host: bool = True
 
     @model_validator(mode="after")
-    def _in_pairs(self) -> TlsSettings:
+    def _in_pairs(self) -> Self:
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key belong together")
         return self
@@ -82,17 +82,12 @@ class NodeSettings(MannersSettings):
     web: str = ""
 
 
-class WebSettings(MannersSettings):
-    """One DICOMweb service (``[web.NAME]``); secrets come from an environment variable or a file.
+class SecuredSettings(Frozen):
+    """How a web service knows us; secrets come from an environment variable or a file.
 
-    ``url`` is the base of all three services; ``qido_url``, ``wado_url`` and ``stow_url`` differ from it where set.
     Either a bearer token (``bearer_env`` or ``bearer_file``) or ``user`` with ``password_env`` or ``password_file``.
     """
 
-    url: str
-    qido_url: str = ""
-    wado_url: str = ""
-    stow_url: str = ""
     bearer_env: str = ""
     bearer_file: str = ""
     user: str = ""
@@ -100,7 +95,6 @@ class WebSettings(MannersSettings):
     password_file: str = ""
     tls: TlsSettings | None = None
     timeout_s: Seconds = 30.0
-    deadline_s: Seconds = 3600.0
 
     @model_validator(mode="before")
     @classmethod
@@ -110,18 +104,8 @@ class WebSettings(MannersSettings):
             raise ValueError(f"{named[0]}: a secret never stands in racoon.toml; name its bearer_env or bearer_file")
         return table
 
-    @field_validator("url", "qido_url", "wado_url", "stow_url")
-    @classmethod
-    def _plain_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if url and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise ValueError("a base URL starts with https:// or http:// and names a host")
-        if parts.username or parts.password or parts.query:
-            raise ValueError("a secret never stands in racoon.toml; a base URL has no user, password or query")
-        return url.rstrip("/")
-
     @model_validator(mode="after")
-    def _one_way_in(self) -> WebSettings:
+    def _one_way_in(self) -> Self:
         bearers, passwords = (self.bearer_env, self.bearer_file), (self.password_env, self.password_file)
         if sum(map(bool, (*bearers, *passwords))) > 1:
             raise ValueError("name one of bearer_env, bearer_file, password_env, password_file")
@@ -135,7 +119,72 @@ class WebSettings(MannersSettings):
     @property
     def urls(self) -> tuple[str, ...]:
         """Every base URL that is set."""
+        return ()
+
+
+def _plain_url(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise ValueError("a base URL starts with https:// or http:// and names a host")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("a secret never stands in racoon.toml; a base URL has no user, password or query")
+    return url.rstrip("/")
+
+
+PlainUrl = Annotated[str, AfterValidator(_plain_url)]
+
+
+class WebSettings(MannersSettings, SecuredSettings):
+    """One DICOMweb service (``[web.NAME]``); secrets come from an environment variable or a file.
+
+    ``url`` is the base of all three services; ``qido_url``, ``wado_url`` and ``stow_url`` differ from it where set.
+    """
+
+    url: PlainUrl
+    qido_url: PlainUrl = ""
+    wado_url: PlainUrl = ""
+    stow_url: PlainUrl = ""
+    deadline_s: Seconds = 3600.0
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every base URL that is set."""
         return tuple(url for url in (self.url, self.qido_url, self.wado_url, self.stow_url) if url)
+
+
+class PseudonymSettings(SecuredSettings):
+    """Who names patients (``[deid.pseudonyms]``): gPAS, a Mainzelliste, or a list of the study's own.
+
+    ``target`` is the domain of gPAS, or the ID type that a Mainzelliste gives. ``original`` is the ID type under which
+    a Mainzelliste knows the hospital's PatientID. Off, ``create`` takes only patients that the service knows already.
+    ``file`` is the list (CSV with columns ``original`` and ``pseudonym``), relative to the site. A Mainzelliste takes
+    its API key from ``bearer_env`` or ``bearer_file``.
+    """
+
+    kind: Literal["gpas", "mainzelliste", "csv"]
+    url: PlainUrl = ""
+    target: str = ""
+    original: str = "extid"
+    create: bool = True
+    file: str = ""
+    batch: Annotated[int, Field(ge=1, le=1000)] = 100
+    retries: Annotated[int, Field(ge=0, le=20)] = 4
+    backoff_s: Seconds = 1.0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        needed = ("file",) if self.kind == "csv" else ("url", "target")
+        if missing := [name for name in needed if not getattr(self, name)]:
+            raise ValueError(f"{self.kind} needs {missing[0]}")
+        is_open = self.url.startswith("http://") and not _is_here(self.url)
+        if is_open:
+            raise ValueError("PatientIDs are not sent over http:// to another machine; use https://")
+        return self
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every base URL that is set."""
+        return (self.url,) if self.url else ()
 
 
 def _is_here(url: str) -> bool:

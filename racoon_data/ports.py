@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -47,6 +48,33 @@ class AnnotationReader(Protocol):
             geometry: That series' grid, slices in ascending k.
             sop_uids: SOPInstanceUID of every slice of the grid, in order of k.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What else a reader may know of the images it reads an annotation onto.
+
+    Attributes:
+        frame_numbers: For every slice its frame number in a file of many frames, from 1; 0 in a file of one.
+        elsewhere: Instances of further series that the same annotation is read onto as well.
+        is_further: This is such a further series: what does not lie on it was read before.
+    """
+
+    frame_numbers: tuple[int, ...] = ()
+    elsewhere: frozenset[str] = frozenset()
+    is_further: bool = False
+
+
+ALONE = Surroundings()
+
+
+@runtime_checkable
+class LooksAround(Protocol):
+    """An annotation reader that asks for the surroundings: it gives one of its kind that knows them."""
+
+    def amid(self, surroundings: Surroundings) -> AnnotationReader:
+        """Give a reader that knows these surroundings."""
         ...
 
 

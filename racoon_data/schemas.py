@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from racoon_data.errors import SchemaError
+from racoon_data.schema_check import fits
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -131,6 +132,8 @@ def validate(name: str, document: object) -> None:
     Raises:
         SchemaError: It does not validate; the message names the place (JSON pointer).
     """
+    if fits(load(name), document):
+        return
     if found := problems(name, document):
         first = found[0]
         hint = f"{len(found)} place(s) to mend; here: {first.remedy}"

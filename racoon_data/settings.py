@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from racoon_data import documents
 from racoon_data.errors import SettingsError
-from racoon_data.node_settings import FolderSettings, NodeSettings, WebSettings
+from racoon_data.node_settings import FolderSettings, NodeSettings, PseudonymSettings, WebSettings
 from racoon_data.node_settings import Frozen as Frozen
 
 
@@ -19,6 +19,8 @@ class SiteTable(Frozen):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
     workers: Annotated[int, Field(ge=1)] = 1
+    operator: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$")] | None = None
+    """Who works here, for the audit log; without it the name of the account."""
 
 
 class DeidTable(Frozen):
@@ -30,6 +32,8 @@ class DeidTable(Frozen):
     """Days that identified files stay in the spool after they passed the door; 0: until somebody removes them."""
     profile: str = ""
     """De-identification profile (TOML), relative to the site; empty: the built-in one."""
+    pseudonyms: PseudonymSettings | None = None
+    """The service or list that names patients; without it pseudonyms are keyed by the site's own key."""
 
 
 class SiteSettings(Frozen):
@@ -79,6 +83,7 @@ class CaseSettings(Frozen):
 
     per: Literal["study", "annotated-series"] = "study"
     labels_required: bool = True
+    faces: Literal["allow", "refuse"] = "allow"
 
 
 class LabelSettings(Frozen):

@@ -12,6 +12,9 @@ from racoon_data.geometry import Geometry
 from racoon_data.labels import Finding, ItemIssue, Mask, Segment
 from racoon_data.outcomes import Outcome
 
+# What a label file (``files/label_file``) says it is, and how its name ends.
+LABELS, LABELS_SUFFIX = "racoon-labels", ".labels.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Pointers:

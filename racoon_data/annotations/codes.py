@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pydicom
 
-from racoon_data.dicom.headers import text_of, value_of
+from racoon_data.annotations.slice_names import SourceImage
+from racoon_data.dicom.headers import text_of, texts_of, value_of
 from racoon_data.dicom.snomed import srt_to_sct
 from racoon_data.labels import CodedConcept
 
@@ -34,6 +35,12 @@ def items(dataset: pydicom.Dataset | None, keyword: str) -> Iterator[pydicom.Dat
 def first(dataset: pydicom.Dataset | None, keyword: str) -> pydicom.Dataset | None:
     """Give the first item of a sequence, ``None`` where there is none."""
     return next(items(dataset, keyword), None)
+
+
+def source_image(item: pydicom.Dataset) -> SourceImage:
+    """Read the image an item of references points at, with the frames it names."""
+    numbers = (text for text in texts_of(item, "ReferencedFrameNumber") if text.isdigit())
+    return SourceImage(text_of(item, "ReferencedSOPInstanceUID"), tuple(map(int, numbers)))
 
 
 def concept_of(dataset: pydicom.Dataset | None, keyword: str) -> CodedConcept | None:
@@ -63,6 +70,11 @@ def modern(concept: CodedConcept) -> CodedConcept:
     if concept.scheme in _SRT and (successor := srt_to_sct().get(concept.value)):
         return replace(concept, value=successor, scheme="SCT")
     return replace(concept, scheme="SCT") if concept.scheme in _SCT else concept
+
+
+def is_retired(concept: CodedConcept) -> bool:
+    """Tell whether a code is SNOMED RT without a known successor, once ``modern`` has tried."""
+    return concept.scheme in _SRT
 
 
 def is_private(concept: CodedConcept) -> bool:

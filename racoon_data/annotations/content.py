@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 import pydicom
 
-from racoon_data.annotations.codes import concept_of, first, items, modern
+from racoon_data.annotations.codes import concept_of, first, items, modern, source_image
+from racoon_data.annotations.slice_names import SourceImage
 from racoon_data.dicom.headers import text_of, texts_of, whole_of
 from racoon_data.labels import CodedConcept
 
@@ -151,3 +152,23 @@ def references(item: Item, root: Item) -> Iterator[tuple[str, int]]:
         pointed = first(target, "ReferencedSOPSequence") if kind in _POINTERS else None
         if pointed is not None and (sop_uid := text_of(pointed, "ReferencedSOPInstanceUID")):
             yield sop_uid, whole_of(pointed, "ReferencedSegmentNumber")
+
+
+def source_images(region: Item, root: Item) -> tuple[SourceImage, ...]:
+    """Give the images a region was drawn on, with the frames it names."""
+    found = dict.fromkeys(
+        source_image(pointed)
+        for child in children(region)
+        if kind_of(target := resolved(child, root)) in _POINTERS
+        and (pointed := first(target, "ReferencedSOPSequence")) is not None
+    )
+    return tuple(image for image in found if image.sop_uid)
+
+
+def images_below(item: Item) -> Iterator[str]:
+    """Go through the SOPInstanceUIDs of the images an item holds, at any depth (files nest at most so deep)."""
+    for child in children(item):
+        pointed = first(child, "ReferencedSOPSequence") if kind_of(child) in _POINTERS else None
+        if pointed is not None and (sop_uid := text_of(pointed, "ReferencedSOPInstanceUID")):
+            yield sop_uid
+        yield from images_below(child)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +23,7 @@ MISCOUNTED = "hold another number of points than they say; what they hold was re
 COMMAS = "write decimal commas, which were read as points"
 UNKNOWN = "are of a type the standard does not know and were left out"
 ELSEWHERE = "were drawn on images of another series and were left out"
+DANGLING = "name images that the file lists under no series and were left out"
 OPENED = "are points or open lines and enclose nothing; their coordinates are rows of the table"
 
 _FARTHEST_MM = 1e5
@@ -115,11 +116,17 @@ class Place:
     elsewhere: frozenset[str]
     are_named: bool
 
-    def are_others(self, sop_uids: frozenset[str]) -> bool:
-        """Tell whether a contour was drawn on another series; stale references leave it to the position."""
+    def complaint_about(self, sop_uids: frozenset[str]) -> str:
+        """Say why a contour is not drawn here, nothing where it is.
+
+        It was drawn on another series, or other contours name this series and it names nobody knows what;
+        where all references are stale, as copies leave them behind, the position decides.
+        """
         if not sop_uids or sop_uids & self.here:
-            return False
-        return self.are_named or bool(sop_uids & self.elsewhere)
+            return ""
+        if sop_uids & self.elsewhere:
+            return ELSEWHERE
+        return DANGLING if self.are_named else ""
 
 
 def place_of(dataset: pydicom.Dataset, named: frozenset[str], here: frozenset[str], image: SeriesRef | None) -> Place:
@@ -131,16 +138,22 @@ def place_of(dataset: pydicom.Dataset, named: frozenset[str], here: frozenset[st
         here: Instances of the image series.
         image: The image series.
     """
-    own = image.series_uid if image is not None else ""
-    listed = (
-        series
-        for frame in items(dataset, "ReferencedFrameOfReferenceSequence")
-        for study in items(frame, "RTReferencedStudySequence")
-        for series in items(study, "RTReferencedSeriesSequence")
-        if text_of(series, "SeriesInstanceUID") != own
-    )
-    elsewhere = frozenset[str]().union(*(sops_in(series) for series in listed))
+    elsewhere = frozenset[str]().union(*(sops_in(series) for _, series in _other_series(dataset, image)))
     return Place(here, elsewhere, not here.isdisjoint(named))
+
+
+def other_frames(dataset: pydicom.Dataset, image: SeriesRef | None) -> frozenset[str]:
+    """Give the frames of reference of other series than the image's that a structure set lists."""
+    return frozenset(frame for frame, _ in _other_series(dataset, image))
+
+
+def _other_series(dataset: pydicom.Dataset, image: SeriesRef | None) -> Iterator[tuple[str, pydicom.Dataset]]:
+    own = image.series_uid if image is not None else ""
+    for frame in items(dataset, "ReferencedFrameOfReferenceSequence"):
+        for study in items(frame, "RTReferencedStudySequence"):
+            for series in items(study, "RTReferencedSeriesSequence"):
+                if text_of(series, "SeriesInstanceUID") != own:
+                    yield text_of(frame, "FrameOfReferenceUID"), series
 
 
 def drawn_in(contour_items: Iterable[pydicom.Dataset], images: ContourImages, place: Place) -> Drawn:
@@ -151,8 +164,8 @@ def drawn_in(contour_items: Iterable[pydicom.Dataset], images: ContourImages, pl
         sop_uids = images.of(item)
         if kind not in CLOSED | OPEN:
             drawn.counts[UNKNOWN] += 1
-        elif place.are_others(sop_uids):
-            drawn.counts[ELSEWHERE] += 1
+        elif complaint := place.complaint_about(sop_uids):
+            drawn.counts[complaint] += 1
         elif (points := _points(item, drawn.counts)) is not None:
             _keep(drawn, kind, points, sop_uids)
     return drawn

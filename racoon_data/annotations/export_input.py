@@ -24,7 +24,8 @@ from racoon_data.errors import (
 )
 from racoon_data.files.nifti import read_nifti
 from racoon_data.geometry import SAME_GRID_MM, Geometry
-from racoon_data.labels import IGNORE, CodedConcept, LabelSchema, Segment
+from racoon_data.grid.place import boxed
+from racoon_data.labels import IGNORE, BoxedMask, CodedConcept, LabelSchema, Segment
 
 ACCOUNT = "annotations.json"
 _CODES = ("category", "type", "type_modifier", "region", "region_modifier")
@@ -36,14 +37,14 @@ class Drawing:
 
     Attributes:
         geometry: The grid they are on.
-        parts: Segments, numbered from 1, and their masks or fractions ``[k, j, i]``.
+        parts: Segments, numbered from 1, and their masks, or fractions ``[k, j, i]`` (float32).
         series_uid: The series they were read from, empty where they do not say.
         reader: Who drew them, empty where they do not say.
         notes: What was left out, as sentences.
     """
 
     geometry: Geometry
-    parts: tuple[tuple[Segment, npt.NDArray[Any]], ...]
+    parts: tuple[tuple[Segment, BoxedMask | npt.NDArray[np.float32]], ...]
     series_uid: str = ""
     reader: str = ""
     notes: tuple[str, ...] = field(default=())
@@ -82,7 +83,7 @@ def _of_label(array: npt.NDArray[Any], geometry: Geometry, schema: LabelSchema, 
         known = ", ".join(one.name for one in schema.labels)
         raise SettingsError(f"{label!r} is no label of {schema.name}", hint=f"one of: {known}") from error
     if array.dtype.kind in "iub":
-        return Drawing(geometry, ((segment, array != 0),))
+        return Drawing(geometry, ((segment, boxed(array != 0)),))
     if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
         raise AnnotationError(
             "fractions are not all between 0 and 1", hint="write probabilities, not logits or percent"
@@ -104,7 +105,7 @@ def _of_map(array: npt.NDArray[Any], geometry: Geometry, schema: LabelSchema) ->
         raise UnknownLabelError(message, hint="use the schema the label map was written with")
     if not present:
         raise NothingMatchedError("the label map is empty", hint="an object without a segment cannot be written")
-    parts = [(segment_of_label(by_value[value], n), array == value) for n, value in enumerate(present, start=1)]
+    parts = [(segment_of_label(by_value[value], n), boxed(array == value)) for n, value in enumerate(present, start=1)]
     return Drawing(geometry, tuple(parts), notes=tuple(notes))
 
 
@@ -124,7 +125,7 @@ def _of_account(path: Path) -> Iterator[Drawing]:
 
 
 def _of_entry(entry: dict[str, Any], folder: Path) -> Drawing:
-    parts: list[tuple[Segment, npt.NDArray[Any]]] = []
+    parts: list[tuple[Segment, BoxedMask]] = []
     grid: Geometry | None = None
     for number, mask in enumerate(entry["masks"], start=1):
         array, geometry = read_nifti(folder / mask["file"])
@@ -139,6 +140,36 @@ def _of_entry(entry: dict[str, Any], folder: Path) -> Drawing:
             tracking_uid=mask["tracking_uid"],
         )
         require_codes(segment, hint="map its segments to a label schema and export the label map")
-        parts.append((replace(segment, name=segment.name.strip()), array != 0))
+        parts.append((replace(segment, name=segment.name.strip()), boxed(array != 0)))
     assert grid is not None
     return Drawing(grid, tuple(parts), entry["image_series_uid"] or "", entry["reader"])
+
+
+def by_lesion(drawing: Drawing) -> Drawing:
+    """Make a segment of each connected part of every mask, numbered in scan order; corners connect.
+
+    A segment of one part stays as it is. The parts of another have no tracking identity in common.
+
+    Raises:
+        SettingsError: It holds fractions, of which some may lie between the parts.
+    """
+    from racoon_data.grid.components import components
+
+    parts: list[tuple[Segment, BoxedMask]] = []
+    for segment, drawn in drawing.parts:
+        if not isinstance(drawn, BoxedMask):
+            raise SettingsError(
+                "fractions are not taken apart into lesions", hint="export the label map, or --as binary"
+            )
+        numbered = components(drawn.piece)
+        count = int(numbered.max(initial=0))
+        if count < 2:
+            parts.append((replace(segment, number=len(parts) + 1), drawn))
+            continue
+        for number in range(1, count + 1):
+            own = boxed(numbered == number)
+            start = (own.start[0] + drawn.start[0], own.start[1] + drawn.start[1], own.start[2] + drawn.start[2])
+            name = f"{segment.name} {number}"
+            lesion = replace(segment, number=len(parts) + 1, name=name, tracking_uid="")
+            parts.append((lesion, BoxedMask(drawn.shape, start, own.piece)))
+    return replace(drawing, parts=tuple(parts))

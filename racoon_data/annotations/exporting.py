@@ -28,8 +28,9 @@ from racoon_data.errors import (
     SettingsError,
 )
 from racoon_data.geometry import SAME_GRID_MM, Geometry
+from racoon_data.grid.place import boxed
 from racoon_data.grid.resample import resample_image, resample_labels
-from racoon_data.labels import CodedConcept, ItemIssue, Segment
+from racoon_data.labels import BoxedMask, CodedConcept, ItemIssue, Mask, Segment
 from racoon_data.refs import uid_of
 from racoon_data.volumes import Volume
 
@@ -163,19 +164,19 @@ def _on_source(drawing: Drawing, source: Source) -> tuple[list[Written], list[st
     written: list[Written] = []
     notes: list[str] = []
     issues: list[ItemIssue] = []
-    for segment, array in drawing.parts:
-        values = array if is_same else _carried(array, drawing.geometry, target)
-        one = Written(replace(segment, number=len(written) + 1), values)
-        if not one.mask.any():
+    for segment, values in drawing.parts:
+        one = _written(
+            replace(segment, number=len(written) + 1), values, None if is_same else (drawing.geometry, target)
+        )
+        if not one.drawn.piece.any():
             message = "covers no voxel of the source images and is left out"
             issues.append(ItemIssue(f"segment {segment.name}", EmptyItemError.code, message))
             continue
         written.append(one)
         if not is_same:
-            before = (
-                float(np.count_nonzero(array >= 0.5 if array.dtype.kind == "f" else array)) * drawing.geometry.voxel_ml
-            )
-            after = float(one.mask.sum()) * target.voxel_ml
+            voxels = values.piece if isinstance(values, BoxedMask) else values >= 0.5
+            before = float(np.count_nonzero(voxels)) * drawing.geometry.voxel_ml
+            after = float(one.drawn.piece.sum()) * target.voxel_ml
             notes.append(f"{segment.name}: returned to the source grid, {before:.3f} ml became {after:.3f} ml")
     if not written:
         raise GridMismatchError(
@@ -184,13 +185,22 @@ def _on_source(drawing: Drawing, source: Source) -> tuple[list[Written], list[st
     return written, notes, tuple(issues)
 
 
-def _carried(array: npt.NDArray[Any], source: Geometry, target: Geometry) -> npt.NDArray[Any]:
-    """Return labels or fractions to the source grid; grids that differ by order of axes only lose nothing."""
-    if array.dtype.kind == "f":
-        return resample_image(Volume(array, source), target, outside=0.0).array.astype(np.float32)
+def _written(
+    segment: Segment, values: BoxedMask | npt.NDArray[np.float32], grids: tuple[Geometry, Geometry] | None
+) -> Written:
+    """Return a mask or fractions to the source grid; grids that differ by order of axes only lose nothing."""
+    if isinstance(values, BoxedMask):
+        return Written(segment, boxed(_carried(values.whole(), *grids)) if grids else values)
+    if grids:
+        source, target = grids
+        values = resample_image(Volume(values, source), target, outside=0.0).array.astype(np.float32)
+    return Written(segment, boxed(np.asarray(values >= 0.5)), values)
+
+
+def _carried(mask: Mask, source: Geometry, target: Geometry) -> Mask:
     index_map = np.linalg.inv(source.matrix) @ target.matrix
     is_order = np.abs(index_map - np.rint(index_map)).max() < 1e-3
-    return resample_labels(array, source, target, interpolation="nearest" if is_order else "linear")
+    return resample_labels(mask, source, target, interpolation="nearest" if is_order else "linear").astype(np.bool_)
 
 
 def _moment_of(source: Source) -> Moment:
@@ -205,8 +215,10 @@ def _seed(written: Sequence[Written], source: Source, author: Author, kind: str)
     digest = hashlib.sha256(repr((source.series.sop_uids, source.series.part, author, kind)).encode())
     for one in written:
         digest.update(repr(one.segment).encode())
-        values = np.packbits(one.values) if one.values.dtype == np.bool_ else one.values
-        digest.update(np.ascontiguousarray(values).tobytes())
+        digest.update(repr((one.drawn.shape, one.drawn.start, one.drawn.piece.shape)).encode())
+        digest.update(np.packbits(one.drawn.piece).data)
+        if one.fractions is not None:
+            digest.update(np.ascontiguousarray(one.fractions).data)
     return digest.hexdigest()
 
 
@@ -226,7 +238,7 @@ def _row(one: Written, geometry: Geometry) -> dict[str, Any]:
         "name": segment.name,
         **{part: _coded(segment, part) for part in _CODES},
         "tracking_uid": segment.tracking_uid,
-        "voxels": int(one.mask.sum()),
+        "voxels": int(one.drawn.piece.sum()),
         "ml": measured[0],
         "long_axis_mm": measured[1],
         "short_axis_mm": measured[2],

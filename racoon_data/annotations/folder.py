@@ -6,12 +6,11 @@ import re
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from racoon_data.annotations.linking import Link, link
 from racoon_data.annotations.read import read_annotation
 from racoon_data.annotations.tools.exports import ExportFile, first_days, look_into, with_relative_days
-from racoon_data.annotations.tools.mapping import ReportMapping
 from racoon_data.dicom.series import Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
 from racoon_data.dicom.stacking import geometry_of
@@ -25,6 +24,9 @@ from racoon_data.labels import Annotation, CodedConcept, Finding, Segment
 from racoon_data.outcomes import Outcome, tally
 from racoon_data.policies import DEFAULT_POLICIES, ReadingPolicies
 from racoon_data.runner.run import run_items
+
+if TYPE_CHECKING:
+    from racoon_data.annotations.tools.mapping import ReportMapping
 
 SCHEMA_VERSION = "1.0"
 _CODES = ("category", "type", "type_modifier", "region", "region_modifier")
@@ -90,7 +92,7 @@ def find_annotations(folder: Path, *, mapping: ReportMapping | None = None, imag
     exports = tuple(with_relative_days(one, days.get(one.patient)) for one in looked.files)
     found = sort_files([path for path in paths if path not in looked.paths], root=folder)
     files = (*found.annotations, *exports)
-    links = link(found.series, files)
+    links = link(found.series, files, is_on_each=True)
     outcomes = (*found.outcomes, *looked.outcomes, *links.outcomes)
     return Found(folder, replace(found, annotations=files), links.pairs, outcomes)
 
@@ -124,7 +126,8 @@ def read_found(
     values = [result.value for result in results if result.value is not None]
     findings = tuple(finding for _, rows in values for finding in rows)
     outcomes = (*found.outcomes, *(result.outcome for result in results))
-    read = ReadFolder(tuple(account for account, _ in values), findings, outcomes)
+    accounts = tuple(account for account, _ in values if account is not None)
+    read = ReadFolder(accounts, findings, outcomes)
     rows = [finding_row(finding) for finding in findings]
     write_findings(out / "findings.csv", rows)
     write_measurements(out / "measurements.jsonl", rows)
@@ -134,8 +137,10 @@ def read_found(
 
 def _read_and_write(
     one: Link, *, folder: Path, out: Path, resample: bool, policies: ReadingPolicies
-) -> tuple[dict[str, Any], tuple[Finding, ...]]:
+) -> tuple[dict[str, Any] | None, tuple[Finding, ...]]:
     annotation = read_annotation(one, _grid(one), resample=resample, policies=policies)
+    if one.is_further and not annotation.masks and not annotation.issues:
+        return None, ()  # a report that only mentions the series
     path = one.file.path
     account = {
         "file": path.relative_to(folder).as_posix() if path.is_relative_to(folder) and path != folder else path.name,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import pydicom
 
-from racoon_data.annotations.codes import first, items
+from racoon_data.annotations.codes import first, items, source_image
+from racoon_data.annotations.slice_names import SourceImage
 from racoon_data.dicom.guard import Scan
 from racoon_data.dicom.headers import numbers_of, text_of, whole_of
 from racoon_data.dicom.walk import ITEM, Traced
@@ -35,14 +36,14 @@ class Frame:
         position_lps: Centre of its first pixel (mm), ``None`` where it does not say.
         cosines: Direction of growing column index and of growing row index, ``None`` where it does not say.
         pixel_spacing_mm: Between rows, between columns, ``None`` where it does not say.
-        source_sops: Images it was derived from, read only where it names no position.
+        sources: Images it was derived from, read only where it names no position.
     """
 
     segment: int
     position_lps: Point | None
     cosines: Cosines | None
     pixel_spacing_mm: tuple[float, float] | None
-    source_sops: tuple[str, ...] = ()
+    sources: tuple[SourceImage, ...] = ()
 
 
 @dataclass(slots=True)
@@ -152,10 +153,10 @@ def _with_sources(frames: Sequence[Frame], dataset: pydicom.Dataset) -> Iterator
         yield Frame(one.segment, one.position_lps, one.cosines, one.pixel_spacing_mm, sources)
 
 
-def _sources(frame: pydicom.Dataset, shared: pydicom.Dataset | None) -> tuple[str, ...]:
+def _sources(frame: pydicom.Dataset, shared: pydicom.Dataset | None) -> tuple[SourceImage, ...]:
     derivations = [*items(frame, "DerivationImageSequence"), *items(shared, "DerivationImageSequence")]
     images = (image for item in derivations for image in items(item, "SourceImageSequence"))
-    return tuple(dict.fromkeys(text_of(image, "ReferencedSOPInstanceUID") for image in images))
+    return tuple(dict.fromkeys(source_image(image) for image in images))
 
 
 def slice_step_mm(dataset: pydicom.Dataset) -> float | None:

@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk  # noqa: N813 - the library's own habit
 
 from racoon_data.geometry import Geometry
 from racoon_data.labels import Mask
@@ -62,6 +61,8 @@ def _signed_mm(mask: Mask, spacing_mm: tuple[float, float]) -> npt.NDArray[np.fl
 
 def _distance_mm(mask: Mask, spacing_mm: tuple[float, float]) -> npt.NDArray[np.float64]:
     """Measure how far each voxel lies from the nearest true one, 0 where it is true itself."""
+    import SimpleITK as sitk  # noqa: N813 - the library's own habit
+
     image = sitk.GetImageFromArray(mask.view(np.uint8))
     image.SetSpacing(spacing_mm[::-1])
     found = sitk.SignedMaurerDistanceMap(image, squaredDistance=False, useImageSpacing=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from racoon_data.annotations.own_grid import seg_grid
 from racoon_data.annotations.tools.exports import ExportFile
@@ -35,11 +35,15 @@ class Link:
         series: The series, ``None`` for a report whose images are not here or in several series alike.
         confidence: ``reference`` where the annotation names the series or its images, ``geometry`` where only its
             frame of reference and grid fit, empty without a series.
+        further: Other series a report is linked with, for the regions drawn on them.
+        is_further: This is such a link: findings come with the first.
     """
 
     file: AnnotationFile
     series: Series | None
     confidence: str = REFERENCE
+    further: tuple[Series, ...] = ()
+    is_further: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Links:
     outcomes: tuple[Outcome, ...] = ()
 
 
-def link(series: Sequence[Series], files: Sequence[AnnotationFile]) -> Links:
+def link(series: Sequence[Series], files: Sequence[AnnotationFile], *, is_on_each: bool = False) -> Links:
     """Find the series every annotation lies on.
 
     Referenced images decide first, then referenced series; only an annotation that references nothing
@@ -68,6 +72,7 @@ def link(series: Sequence[Series], files: Sequence[AnnotationFile]) -> Links:
     Args:
         series: Image series.
         files: Annotations.
+        is_on_each: Link a DICOM report with every other series it references too, for its regions.
 
     Returns:
         Links and outcomes; each file is in exactly one of them.
@@ -77,7 +82,8 @@ def link(series: Sequence[Series], files: Sequence[AnnotationFile]) -> Links:
     by_sop = {file.ref.sop_uid: file for file in files}
     for file in files:
         try:
-            pairs += _links_of(file, series, by_sop)
+            found = _links_of(file, series, by_sop)
+            pairs += found if is_on_each else [replace(one, further=()) for one in found if not one.is_further]
         except AnnotationError as error:
             outcomes.append(_outcome(error, file))
     return Links(tuple(pairs), tuple(outcomes))
@@ -108,7 +114,9 @@ def _links_of(file: AnnotationFile, series: Sequence[Series], by_sop: dict[str, 
             f"the segmentation references {len(found)} series equally: {_names(found)}",
             hint="export one segmentation per series",
         )
-    return [Link(file, best, confidence if best is not None else "")]
+    others = tuple(one for one in found if one is not best) if is_report and not isinstance(file, ExportFile) else ()
+    first = Link(file, best, confidence if best is not None else "", others)
+    return [first, *(Link(file, one, confidence, is_further=True) for one in others)]
 
 
 def _of_study(file: AnnotationFile, series: Sequence[Series]) -> list[Series]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon_data.annotations.frames import Frame
+from racoon_data.annotations.slice_names import SliceNames
 from racoon_data.errors import BrokenItemError, GridMismatchError
 from racoon_data.geometry import Geometry, Point
 from racoon_data.labels import BoxedMask, Mask
@@ -144,11 +144,9 @@ def joined(pieces: Sequence[Piece], shape: tuple[int, int, int]) -> BoxedMask | 
 class Placer:
     """Finds frames of one segmentation on one grid."""
 
-    def __init__(self, geometry: Geometry, *, sop_uids: Sequence[str]) -> None:
+    def __init__(self, geometry: Geometry, *, slices: SliceNames) -> None:
         self._geometry = geometry
-        self._slices: dict[str, list[int]] = defaultdict(list)
-        for k, sop_uid in enumerate(sop_uids):
-            self._slices[sop_uid].append(k)
+        self._slices = slices
         self._inverse: _Vector = np.linalg.inv(geometry.matrix).astype(np.float64)
         self._rows: list[list[float]] = self._inverse[:3].tolist()
         self._steps: dict[object, Steps] = {}
@@ -184,11 +182,11 @@ class Placer:
         return _steps(along_row, along_column)
 
     def _of_source(self, frame: Frame) -> float:
-        # an image of many frames is no one slice: which of its frames is meant is not guessed
-        slices = {k for sop_uid in frame.source_sops for k in self._slices.get(sop_uid, ())}
+        # an image of many frames is no one slice: where no frame is named, which one is meant is not guessed
+        slices = self._slices.of_all(frame.sources)
         if len(slices) != 1:
             raise GridMismatchError("a frame names neither its plane nor one image of the series", hint=_AGAIN)
-        return float(slices.pop())
+        return float(next(iter(slices)))
 
 
 def _steps(along_row: _Vector, along_column: _Vector) -> Steps:

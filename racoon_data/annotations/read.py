@@ -14,7 +14,7 @@ from racoon_data.geometry import Geometry
 from racoon_data.grid.place import boxed, place, require_same_frame
 from racoon_data.labels import Annotation, SegmentMask
 from racoon_data.policies import DEFAULT_POLICIES, ReadingPolicies
-from racoon_data.ports import AnnotationReader, FollowsPolicies
+from racoon_data.ports import AnnotationReader, FollowsPolicies, LooksAround, Surroundings
 
 
 @lru_cache(maxsize=1)
@@ -60,6 +60,7 @@ def _read_dicom(link: Link, geometry: Geometry | None, policies: ReadingPolicies
     for reader in readers():
         if file.sop_class_uid in reader.sop_classes:
             chosen = reader.under(policies) if isinstance(reader, FollowsPolicies) else reader
+            chosen = chosen.amid(_surroundings(link)) if isinstance(chosen, LooksAround) else chosen
             return chosen.read(
                 file.path,
                 source=file.ref,
@@ -70,6 +71,14 @@ def _read_dicom(link: Link, geometry: Geometry | None, policies: ReadingPolicies
     raise UnsupportedAnnotationError(
         f"no reader for SOP class {file.sop_class_uid}", hint="racoon plugins lists the installed readers"
     )
+
+
+def _surroundings(link: Link) -> Surroundings:
+    headers = link.series.slices if link.series is not None else ()
+    # tiles of a mosaic are no frames a reference could name
+    numbers = tuple(0 if one.frame is None or one.tiles else one.frame + 1 for one in headers)
+    elsewhere = frozenset[str]().union(*(one.sop_uids for one in link.further))
+    return Surroundings(numbers, elsewhere, link.is_further)
 
 
 def _resampled(link: Link, geometry: Geometry, policies: ReadingPolicies) -> Annotation:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from racoon_data.annotations.contours import OBLIQUE, OFF_PLANE, Contour, Points, draw, ijk_of
 from racoon_data.annotations.ellipses import mark_ellipse
+from racoon_data.annotations.slice_names import SliceNames, SourceImage
 from racoon_data.errors import (
+    AmbiguousReferenceError,
     AnnotationError,
     BrokenItemError,
     DanglingReferenceError,
@@ -38,7 +39,7 @@ class Region:
         kind: ``SCOORD`` or ``SCOORD3D``.
         graphic: Graphic type.
         points: Column and row in pixels from the top left corner of the image, shape (n, 2), or mm LPS, (n, 3).
-        sop_uids: Images it was drawn on.
+        images: Images it was drawn on.
         frame_of_reference: Of a SCOORD3D.
     """
 
@@ -46,7 +47,7 @@ class Region:
     kind: str
     graphic: str
     points: Points
-    sop_uids: tuple[str, ...] = ()
+    images: tuple[SourceImage, ...] = ()
     frame_of_reference: str = ""
 
     @property
@@ -90,7 +91,7 @@ def complaint_about(graphic: str, points: Points, *, dimensions: int) -> str:
 
 
 def draw_regions(
-    regions: Sequence[Region], geometry: Geometry, sop_uids: Sequence[str], *, nesting: Nesting = Nesting.XOR
+    regions: Sequence[Region], geometry: Geometry, slices: SliceNames, *, nesting: Nesting = Nesting.XOR
 ) -> Drawn:
     """Draw the regions of one measurement group on an image grid.
 
@@ -100,43 +101,47 @@ def draw_regions(
     Args:
         regions: The graphics.
         geometry: The image grid.
-        sop_uids: SOPInstanceUID of every slice, in order of k.
+        slices: Which slices images and frames are.
         nesting: What closed lines inside others mean.
     """
     shape = geometry.array_shape
     drawn = Drawn(areas=np.zeros(shape, dtype=np.bool_), lines=np.zeros(shape, dtype=np.bool_))
-    times = Counter(sop_uids)
-    slices = {sop_uid: k for k, sop_uid in enumerate(sop_uids) if times[sop_uid] == 1}
     contours: list[Contour] = []
     for region in regions:
-        placed = _placed(region, geometry, slices, drawn)
-        if placed is None:
-            continue
-        if not region.is_area:
-            _mark_line(region, placed, geometry, drawn)
-        elif region.graphic in ("POLYLINE", "POLYGON"):
-            contours.append(Contour(is_xor=False, points_lps=placed))
-            _check(region, [contours[-1]], geometry, drawn)
-        else:
-            _mark_round(region, placed, geometry, drawn)
+        for placed in _placed(region, geometry, slices, drawn):
+            if not region.is_area:
+                _mark_line(region, placed, geometry, drawn)
+            elif region.graphic in ("POLYLINE", "POLYGON"):
+                contours.append(Contour(is_xor=False, points_lps=placed))
+                _check(region, [contours[-1]], geometry, drawn)
+            else:
+                _mark_round(region, placed, geometry, drawn)
     drawn.areas |= draw(contours, geometry, nesting=nesting)[0].whole()
     return drawn
 
 
-def _placed(region: Region, geometry: Geometry, slices: Mapping[str, int], drawn: Drawn) -> Points | None:
-    """Give the points in mm LPS, ``None`` with an issue where the region lies elsewhere."""
+def _placed(region: Region, geometry: Geometry, slices: SliceNames, drawn: Drawn) -> list[Points]:
+    """Give the points in mm LPS, once for each frame it was drawn on; none, with an issue, where it lies elsewhere."""
     if region.kind == "SCOORD3D":
         frames = {region.frame_of_reference, geometry.frame_of_reference or ""} - {""}
         if len(frames) < 2:
-            return region.points
+            return [region.points]
         drawn.issues.append((region.item, GridMismatchError, "lies in another frame of reference and was not drawn"))
-        return None
-    k = next((slices[sop_uid] for sop_uid in region.sop_uids if sop_uid in slices), None)
-    if k is None:
-        what = "was drawn on an image that is not in this series and was not drawn"
+        return []
+    found = slices.of_all(region.images)
+    if not found:
+        what = "was drawn on an image or frame that is not in this series and was not drawn"
         drawn.issues.append((region.item, DanglingReferenceError, what))
-        return None
-    ijk = np.column_stack([region.points - 0.5, np.full(len(region.points), float(k))])
+        return []
+    if len(found) > 1 and not any(image.frames for image in region.images):
+        what = "does not say which frame of its image it was drawn on and was not drawn"
+        drawn.issues.append((region.item, AmbiguousReferenceError, what))
+        return []
+    return [_on_slice(region.points, k, geometry) for k in sorted(found)]
+
+
+def _on_slice(points: Points, k: int, geometry: Geometry) -> Points:
+    ijk = np.column_stack([points - 0.5, np.full(len(points), float(k))])
     placed: Points = ijk @ geometry.matrix[:3, :3].T + geometry.matrix[:3, 3]
     return placed
 

@@ -37,12 +37,15 @@ _CODES: dict[str, type[AnnotationError]] = {
     found.COMMAS: BrokenItemError,
     found.UNKNOWN: BrokenItemError,
     found.ELSEWHERE: DanglingReferenceError,
+    found.DANGLING: DanglingReferenceError,
     found.OPENED: EmptyItemError,
     contours.OBLIQUE: GridMismatchError,
     contours.FARTHER: GridMismatchError,
     contours.OUTSIDE: OutsideImageError,
     contours.BEYOND_EDGE: OutsideImageError,
 }
+# What costs a part of an outline that belongs on this image: the labels are not whole without it.
+_LOSSES = frozenset({found.BROKEN, found.UNKNOWN, found.DANGLING, contours.OBLIQUE})
 
 
 @dataclass(slots=True)
@@ -107,9 +110,10 @@ class RtstructReader:
         images = found.ContourImages()
         named = frozenset[str]().union(*(images.of(contour) for one in drawn.values() for contour in one))
         place = found.place_of(dataset, named, frozenset(sop_uids), image)
+        others = found.other_frames(dataset, image)
         for number in sorted({*rois, *drawn}):
             segment = _segment(rois.get(number), observed.get(number), number)
-            if _is_there(rois.get(number), number, geometry, result):
+            if _is_there(rois.get(number), number, (geometry, others), result):
                 lines = found.drawn_in(drawn.get(number, ()), images, place)
                 result.findings += open_rows(lines.open, segment, source=source, reader=reader)
                 self._draw(lines, segment, geometry, result)
@@ -155,18 +159,26 @@ def _contour_items(dataset: pydicom.Dataset) -> dict[int, list[pydicom.Dataset]]
     return drawn
 
 
-def _is_there(roi: pydicom.Dataset | None, number: int, geometry: Geometry, result: _Result) -> bool:
-    """Tell whether an ROI may lie on the image, and say where its definition is absent."""
+def _is_there(
+    roi: pydicom.Dataset | None, number: int, frames: tuple[Geometry, frozenset[str]], result: _Result
+) -> bool:
+    """Tell whether an ROI may lie on the image, and say where its definition is absent.
+
+    One in the frame of reference of another series the file lists is that series' matter; one in a frame
+    that belongs to no series is lost.
+    """
+    geometry, others = frames
     if roi is None:
         message = "has contours and no definition; it was named by its number"
         result.issues.append(ItemIssue(f"ROI {number}", DanglingReferenceError.code, message))
         return True
-    frames = {text_of(roi, "ReferencedFrameOfReferenceUID"), geometry.frame_of_reference or ""} - {""}
-    if len(frames) < 2:
+    named = text_of(roi, "ReferencedFrameOfReferenceUID")
+    if len({named, geometry.frame_of_reference or ""} - {""}) < 2:
         return True
     result.other_frames += 1
     message = "names another frame of reference than the image and was left out"
-    result.issues.append(ItemIssue(f"ROI {number}", GridMismatchError.code, message))
+    is_lost = named not in others
+    result.issues.append(ItemIssue(f"ROI {number}", GridMismatchError.code, message, is_left_out=is_lost))
     return False
 
 
@@ -175,7 +187,7 @@ def _record(item: str, counts: Counter[str], result: _Result) -> None:
     for what, count in sorted(counts.items()):
         message = f"{count} contour(s) {what}"
         if what in _CODES:
-            result.issues.append(ItemIssue(item, _CODES[what].code, message))
+            result.issues.append(ItemIssue(item, _CODES[what].code, message, is_left_out=what in _LOSSES))
         else:
             result.notes.append(f"{item}: {message}")
 

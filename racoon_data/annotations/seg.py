@@ -23,6 +23,7 @@ from racoon_data.annotations.segments import (
     segment_of,
     threshold_of,
 )
+from racoon_data.annotations.slice_names import SliceNames
 from racoon_data.dicom.frame_pixels import frame_reader
 from racoon_data.dicom.guard import Scan, scan
 from racoon_data.dicom.headers import read_dataset, text_of, value_of, whole_of
@@ -42,6 +43,7 @@ from racoon_data.errors import (
 from racoon_data.geometry import Geometry
 from racoon_data.labels import Annotation, BoxedMask, ItemIssue, Mask, SegmentMask
 from racoon_data.policies import DEFAULT_POLICIES, Fractional, ReadingPolicies
+from racoon_data.ports import ALONE, Surroundings
 from racoon_data.refs import InstanceRef, SeriesRef
 
 _TYPES = ("BINARY", "FRACTIONAL", "LABELMAP")
@@ -86,13 +88,19 @@ class SegReader:
 
     Attributes:
         policies: From where on values of FRACTIONAL files count.
+        around: Frame numbers of the image's slices.
     """
 
     policies: ReadingPolicies = DEFAULT_POLICIES
+    around: Surroundings = ALONE
 
     def under(self, policies: ReadingPolicies) -> Self:
         """Give a reader that follows these policies."""
         return replace(self, policies=policies)
+
+    def amid(self, surroundings: Surroundings) -> Self:
+        """Give a reader that knows the frame numbers of the slices."""
+        return replace(self, around=surroundings)
 
     @property
     def sop_classes(self) -> frozenset[str]:
@@ -132,10 +140,10 @@ class SegReader:
             dataset = read_dataset(path, is_scanned=True)
             _require_known(dataset, geometry)
             rule, notes = _rule(dataset, self.policies.fractional)
-            canvas = _Canvas(geometry)
+            canvas, slices = _Canvas(geometry), SliceNames(sop_uids, self.around.frame_numbers)
             frames = frames_of(dataset, scanned)
             _require_same_step(dataset, frames, geometry)
-            _draw(canvas, frames, rule, files=(path, dataset, scanned), placer=Placer(geometry, sop_uids=sop_uids))
+            _draw(canvas, frames, rule, files=(path, dataset, scanned), placer=Placer(geometry, slices=slices))
             annotation = Annotation(source, "seg", image, geometry, reader=text_of(dataset, "ContentCreatorName"))
             return _finish(annotation, dataset, canvas, (rule, notes, frames))
 
@@ -222,7 +230,7 @@ def _put(canvas: _Canvas, insides: dict[int, Mask], place: Place, *, top: int) -
 
 def _conflicts(rule: _Rule, masks: Sequence[SegmentMask], frames: Sequence[Frame]) -> Iterator[ItemIssue]:
     """Count voxels that several values of a label map claim, possible where frames share a plane."""
-    places = {frame.position_lps or frame.source_sops for frame in frames}
+    places = {frame.position_lps or frame.sources for frame in frames}
     if rule.kind != "LABELMAP" or len(places) == len(frames) or len(masks) < 2:
         return
     claimed = masks[0].mask

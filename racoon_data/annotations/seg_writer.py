@@ -140,18 +140,25 @@ def _planes(source: Source) -> dict[str, Any]:
 def _pixels(written: Sequence[Written], kind: str) -> npt.NDArray[Any]:
     """Give the pixel array highdicom takes: one label map where no segments overlap, else a channel a segment."""
     if kind == "fractional":
-        return np.stack([one.values.astype(np.float32) for one in written], axis=-1)
-    label_map = np.zeros(written[0].values.shape, dtype=np.uint8 if len(written) < 256 else np.uint16)
+        return np.stack([_fractions(one) for one in written], axis=-1)
+    label_map = np.zeros(written[0].drawn.shape, dtype=np.uint8 if len(written) < 256 else np.uint16)
     has_overlap = False
     for one in written:
-        mask = one.mask
-        has_overlap = has_overlap or bool((label_map[mask] != 0).any())
-        label_map[mask] = one.segment.number
+        place, piece = label_map[one.drawn.window], one.drawn.piece
+        has_overlap = has_overlap or bool((place[piece] != 0).any())
+        place[piece] = one.segment.number
     if not has_overlap:
         return label_map
     if kind == "labelmap":
         raise AnnotationError("segments overlap and a label map holds one a voxel", hint="write it --as binary")
-    return np.stack([one.mask for one in written], axis=-1).astype(np.uint8)
+    channels = np.zeros((*label_map.shape, len(written)), dtype=np.uint8)
+    for channel, one in enumerate(written):
+        channels[(*one.drawn.window, channel)] = one.drawn.piece
+    return channels
+
+
+def _fractions(one: Written) -> npt.NDArray[np.float32]:
+    return one.drawn.whole().astype(np.float32) if one.fractions is None else one.fractions
 
 
 def _description(segment: Segment, stamp: Stamp) -> Any:

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
-from racoon_data.annotations.regions import Drawn, draw_regions
+from racoon_data.annotations.regions import Drawn, Region, draw_regions
 from racoon_data.annotations.report_header import header_of, require_same_subject
+from racoon_data.annotations.slice_names import SliceNames
 from racoon_data.annotations.sr_walk import UNNAMED, Group, Walk
 from racoon_data.dicom.headers import read_dataset
 from racoon_data.errors import DanglingReferenceError, UnsupportedAnnotationError
 from racoon_data.geometry import Geometry
 from racoon_data.labels import Annotation, Finding, ItemIssue, Mask, Segment, SegmentMask
 from racoon_data.policies import DEFAULT_POLICIES, ReadingPolicies
+from racoon_data.ports import ALONE, Surroundings
 from racoon_data.refs import InstanceRef, SeriesRef
 
 # Basic Text, Enhanced, Comprehensive, Comprehensive 3D, Extensible; CAD of breast, chest and colon; echo.
@@ -36,14 +38,20 @@ class SrReader:
 
     Attributes:
         policies: What nested regions mean.
+        around: Frame numbers of the image's slices, and other series its regions may lie on.
     """
 
     policies: ReadingPolicies = DEFAULT_POLICIES
+    around: Surroundings = ALONE
     sop_classes = frozenset(f"1.2.840.10008.5.1.4.1.1.88.{number}" for number in _NUMBERS)
 
     def under(self, policies: ReadingPolicies) -> Self:
         """Give a reader that follows these policies."""
         return replace(self, policies=policies)
+
+    def amid(self, surroundings: Surroundings) -> Self:
+        """Give a reader that knows frame numbers and the report's other series."""
+        return replace(self, around=surroundings)
 
     def read(
         self,
@@ -80,15 +88,15 @@ class SrReader:
         )
         walk = Walk(report)
         walk.run(shared)
-        drawn = self._drawn(walk.groups, geometry, sop_uids)
+        drawn = self._drawn(walk.groups, geometry, SliceNames(sop_uids, self.around.frame_numbers))
+        if self.around.is_further:
+            found = Annotation(source, "sr", image, geometry, tuple(drawn.masks), reader=header.observers.names)
+            return replace(found, issues=tuple(drawn.issues))
         if not walk.findings and not drawn.masks and not drawn.issues:
             raise UnsupportedAnnotationError(
                 "the report holds no measurement, evaluation, sentence or region", ref=source, hint="check its export"
             )
-        notes = [
-            f"{count} context item(s) ({what}) are not in the table" for what, count in sorted(walk.context.items())
-        ]
-        notes += [f"replaces report {sop_uid}" for sop_uid in header.predecessors]
+        notes = [*walk.notes(), *(f"replaces report {sop_uid}" for sop_uid in header.predecessors)]
         return Annotation(
             source,
             "sr",
@@ -101,17 +109,24 @@ class SrReader:
             (*walk.all_issues(), *drawn.issues),
         )
 
-    def _drawn(self, groups: Sequence[Group], geometry: Geometry | None, sop_uids: Sequence[str]) -> _Masks:
+    def _drawn(self, groups: Sequence[Group], geometry: Geometry | None, slices: SliceNames) -> _Masks:
         found = _Masks()
         for group in groups:
+            regions = [one for one in group.regions if self._belongs_here(one, slices)]
             if geometry is None:
                 what = "was not drawn: its image is not here or its series forms no volume"
-                found.issues += [ItemIssue(one.item, DanglingReferenceError.code, what) for one in group.regions]
-            elif group.regions:
-                drawn = draw_regions(group.regions, geometry, sop_uids, nesting=self.policies.nesting)
+                found.issues += [ItemIssue(one.item, DanglingReferenceError.code, what) for one in regions]
+            elif regions:
+                drawn = draw_regions(regions, geometry, slices, nesting=self.policies.nesting)
                 found.issues += [ItemIssue(item, kind.code, message) for item, kind, message in drawn.issues]
                 found.masks += _masks(group, drawn, len(found.masks))
         return found
+
+    def _belongs_here(self, region: Region, slices: SliceNames) -> bool:
+        """Tell whether a region is this series' matter; what is nobody's is the first series' issue."""
+        if any(image.sop_uid in slices for image in region.images):
+            return True
+        return not self.around.is_further and not any(one.sop_uid in self.around.elsewhere for one in region.images)
 
 
 def _masks(group: Group, drawn: Drawn, before: int) -> list[SegmentMask]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from racoon_data.annotations import content
-from racoon_data.annotations.codes import is_private
+from racoon_data.annotations.codes import is_private, is_retired
 from racoon_data.annotations.content import Item
 from racoon_data.annotations.regions import Region, complaint_about
 from racoon_data.annotations.report_header import observers_of
@@ -77,6 +78,7 @@ class Walk:
         issues: What is wrong with single items.
         uncoded: Private codes and units that were kept, with how often they stand there.
         context: Context items of unknown meaning, with how often they stand there.
+        library: Images the report's image library lists.
     """
 
     root: Item
@@ -85,6 +87,7 @@ class Walk:
     issues: list[ItemIssue] = field(default_factory=list)
     uncoded: Counter[str] = field(default_factory=Counter)
     context: Counter[str] = field(default_factory=Counter)
+    library: set[str] = field(default_factory=set)
 
     def run(self, shared: Finding) -> None:
         """Walk the report; every row starts from ``shared``."""
@@ -98,6 +101,14 @@ class Walk:
             for what, count in sorted(self.uncoded.items())
         ]
         return (*self.issues, *codes)
+
+    def notes(self) -> Iterator[str]:
+        """Say what stands in the report and is no row."""
+        for what, count in sorted(self.context.items()):
+            yield f"{count} context item(s) ({what}) are not in the table"
+        named = {sop_uid for row in self.findings for sop_uid in row.referenced_sops}
+        if only := len(self.library - named):
+            yield f"{only} image(s) are named in the image library alone and are no rows"
 
     def _issue(self, path: str, kind: type[AnnotationError], message: str) -> None:
         self.issues.append(ItemIssue(f"item {path}", kind.code, message))
@@ -125,6 +136,7 @@ class Walk:
 
     def _container(self, item: Item, path: str, group: Group, shared: Finding, *, is_group: bool) -> None:
         if content.is_named(item, content.IMAGE_LIBRARY):
+            self.library.update(content.images_below(item))
             return
         observers = observers_of(item)
         if observers.names:
@@ -159,9 +171,9 @@ class Walk:
             tracking_uid=content.text_under(group, content.TRACKING_UID),
             finding=self._known(content.code_under(group, content.FINDING)),
             site=self._known(content.code_in(site)) if site is not None else None,
-            laterality=side or content.code_under(group, content.LATERALITY),
+            laterality=self._known(side or content.code_under(group, content.LATERALITY)),
             time_point=next(filter(None, points), shared.time_point),
-            method=content.code_under(group, content.METHOD),
+            method=self._known(content.code_under(group, content.METHOD)),
             group_kind=_kind_of_group(group),
         )
         return self._pointed(group, found)
@@ -201,19 +213,20 @@ class Walk:
             concept=self._named(item, path),
             value=measured.value,
             unit=measured.unit,
-            derivation=content.code_under(item, content.DERIVATION),
-            method=content.code_under(item, content.METHOD) or shared.method,
+            derivation=self._known(content.code_under(item, content.DERIVATION)),
+            method=self._known(content.code_under(item, content.METHOD)) or shared.method,
             answer=measured.qualifier,
             about=None,
             tracking_id=shared.tracking_id or content.text_under(item, content.TRACKING_ID),
             tracking_uid=shared.tracking_uid or content.text_under(item, content.TRACKING_UID),
-            laterality=content.code_under(item, content.LATERALITY) or shared.laterality,
+            laterality=self._known(content.code_under(item, content.LATERALITY)) or shared.laterality,
             group_kind=shared.group_kind or "report",
         )
         if site is None:
             return finding
-        side = content.code_under(site, content.LATERALITY)
-        return replace(finding, site=content.code_in(site) or finding.site, laterality=side or finding.laterality)
+        side = self._known(content.code_under(site, content.LATERALITY))
+        own = self._known(content.code_in(site))
+        return replace(finding, site=own or finding.site, laterality=side or finding.laterality)
 
     def _words(self, item: Item, path: str, group: Group, shared: Finding, *, is_group: bool) -> None:
         """Read a code or text: an evaluation in a group, a sentence outside; context describes its parent."""
@@ -249,9 +262,8 @@ class Walk:
         if complaint := complaint_about(graphic, points, dimensions=dimensions):
             self._issue(path, BrokenItemError, f"{kind} {complaint} and was not drawn")
             return
-        sops = tuple(dict.fromkeys(sop_uid for sop_uid, _ in content.references(item, self.root)))
-        frame = text_of(item, "ReferencedFrameOfReferenceUID")
-        group.regions.append(Region(f"item {path}", kind, graphic, points.reshape(-1, dimensions), sops, frame))
+        images, frame = content.source_images(item, self.root), text_of(item, "ReferencedFrameOfReferenceUID")
+        group.regions.append(Region(f"item {path}", kind, graphic, points.reshape(-1, dimensions), images, frame))
 
     def _named(self, item: Item, path: str) -> CodedConcept:
         name = content.name_of(item)
@@ -261,8 +273,9 @@ class Walk:
         return self._known(name) or UNNAMED
 
     def _known(self, code: CodedConcept | None) -> CodedConcept | None:
-        if code is not None and is_private(code):
-            self.uncoded[f"code {code.value or '(none)'} of scheme {code.scheme or '(none)'}"] += 1
+        if code is not None and (is_private(code) or is_retired(code)):
+            what = " without a successor in SCT" if is_retired(code) else ""
+            self.uncoded[f"code {code.value or '(none)'} of scheme {code.scheme or '(none)'}{what}"] += 1
         return code
 
 

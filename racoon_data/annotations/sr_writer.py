@@ -31,7 +31,7 @@ _IMAGING = CodedConcept("363679005", "SCT", "Imaging procedure")
 
 def measurements_of(one: Written, geometry: Geometry) -> tuple[tuple[CodedConcept, float, CodedConcept], ...]:
     """Measure a segment: volume (ml), and long and short axis (mm) in the slice where it is longest."""
-    mask = one.mask
+    mask = one.drawn.piece  # neither volume nor diameters depend on where it lies
     rows = [(VOLUME, round(float(mask.sum()) * geometry.voxel_ml, 4), _MILLILITRE)]
     found = diameters_of(mask, geometry)
     if found is not None:
@@ -52,14 +52,14 @@ def report_of(written: Sequence[Written], source: Source, stamp: Stamp, *, seg: 
     from pydicom.sr.codedict import codes
 
     procedure = _PROCEDURES.get(source.series.acquisition.modality, _IMAGING)
-    content = sr.MeasurementReport(
-        observation_context=_context(stamp),
-        procedure_reported=hd_code(procedure),
-        imaging_measurements=[_group(one, source, stamp, seg) for one in written],
-        title=codes.DCM.ImagingMeasurementReport,
-    )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # highdicom comments on pseudonyms, which are names of one part
+        content = sr.MeasurementReport(
+            observation_context=_context(stamp),
+            procedure_reported=hd_code(procedure),
+            imaging_measurements=[_group(one, source, stamp, seg) for one in written],
+            title=codes.DCM.ImagingMeasurementReport,
+        )
         report = sr.Comprehensive3DSR(
             evidence=[*source.images, seg],
             content=content[0],

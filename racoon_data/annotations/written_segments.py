@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from racoon_data.errors import SettingsError, UncodedItemError
-from racoon_data.labels import CodedConcept, Label, Mask, Segment
+from racoon_data.labels import BoxedMask, CodedConcept, Label, Segment
 
 _SCHEME_LENGTH = 16
 _PLACEHOLDERS = frozenset({"", "n/a", "na", "none", "null", "unknown", "0"})
@@ -69,16 +68,13 @@ class Written:
 
     Attributes:
         segment: What it is, with codes; its number is the segment number of the new object.
-        values: Mask (bool) or fractions from 0 to 1 (float32), ``[k, j, i]`` on the source grid.
+        drawn: Where it is on the source grid, fractions counting from a half on.
+        fractions: Fractions from 0 to 1 (float32), ``[k, j, i]``, where they are known.
     """
 
     segment: Segment
-    values: npt.NDArray[Any]
-
-    @property
-    def mask(self) -> Mask:
-        """Where it is, fractions counting from a half on."""
-        return self.values if self.values.dtype == np.bool_ else np.asarray(self.values >= 0.5)
+    drawn: BoxedMask
+    fractions: npt.NDArray[np.float32] | None = None
 
 
 def segment_of_label(label: Label, number: int) -> Segment:

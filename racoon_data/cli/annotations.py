@@ -93,9 +93,12 @@ def read(
 
 def _find(folder: Path, mapping: Path | None, images: Path | None) -> Found:
     from racoon_data.annotations.folder import find_annotations
+
+    if mapping is None:
+        return find_annotations(folder, images=images)
     from racoon_data.annotations.tools.mapping import load_mapping
 
-    return find_annotations(folder, mapping=load_mapping(mapping) if mapping else None, images=images)
+    return find_annotations(folder, mapping=load_mapping(mapping), images=images)
 
 
 def _show_links(found: Found, *, as_json: bool) -> None:

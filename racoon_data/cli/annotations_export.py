@@ -29,6 +29,7 @@ def export(
     reader: Annotated[
         str, typer.Option(help="Name (or pseudonym) of the person who outlined, or corrected the algorithm.")
     ] = "",
+    lesions: Annotated[bool, typer.Option("--lesions", help="One segment for each connected part of a label.")] = False,
     series: Annotated[str, typer.Option(help="SeriesInstanceUID, where the folder holds several that fit.")] = "",
     date: Annotated[str, typer.Option(help="Date of the objects, YYYYMMDD[HHMMSS]; default: the study's.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written and write nothing.")] = False,
@@ -38,7 +39,7 @@ def export(
 
     Example: racoon annotations export pred.nii.gz dicom/ out/ --labels labels.json --reader R1
     """
-    from racoon_data.annotations.export_input import drawings_of
+    from racoon_data.annotations.export_input import by_lesion, drawings_of
     from racoon_data.annotations.exporting import choose_series, plan_export, write_export
     from racoon_data.annotations.written_segments import author_of
     from racoon_data.dicom.sorting import files_under, sort_files
@@ -47,7 +48,8 @@ def export(
     moment = _moment(date)
     found = sort_files(files_under(images, without=[out]), root=images)
     accounts: list[dict[str, Any]] = []
-    for drawing in drawings_of(labels, _schema(schema), label=label):
+    for drawn in drawings_of(labels, _schema(schema), label=label):
+        drawing = by_lesion(drawn) if lesions else drawn
         person = reader or ("" if algorithm else drawing.reader)
         segments = [segment for segment, _ in drawing.parts]
         author = author_of(segments, algorithm=algorithm, version=algorithm_version, reader=person)

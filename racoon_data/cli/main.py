@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from inspect import unwrap
 from typing import Annotated, Any
 
@@ -66,6 +65,8 @@ class Rooms(TyperGroup):
 
 
 def _extra_rooms() -> list[Any]:
+    from importlib.metadata import entry_points  # brings a mail parser along: a tenth of the start of a command
+
     return sorted(entry_points(group=_COMMANDS_GROUP), key=lambda entry: entry.name)
 
 

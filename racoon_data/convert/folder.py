@@ -15,7 +15,6 @@ from racoon_data.convert.publish import How, publish
 from racoon_data.convert.regular import regular_copy, regular_geometry
 from racoon_data.convert.sidecar import sidecar_facts, step_s, volume_name
 from racoon_data.convert.stacked import stacked_in_time
-from racoon_data.convert.suv import suv_of, with_suv
 from racoon_data.dicom.filling import Stacked
 from racoon_data.dicom.series import Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
@@ -196,6 +195,8 @@ def _plan(choices: Choices, stacks: Stacks) -> tuple[Facts, ...]:
 def _convert(out: Path, choices: Choices, stacks: Stacks) -> tuple[Facts, ...]:
     suv_facts: Facts = {}
     if choices.is_suv and stacks[0].acquisition.modality == "PT":
+        from racoon_data.convert.suv import suv_of, with_suv  # reads with pydicom, which takes half a second to load
+
         suv = suv_of(stacks[0])
         stacks, suv_facts = tuple(with_suv(one, suv_of(one)) for one in stacks), {"SUV": suv.facts}
     how = How(Terms(choices.wanted), step_s(stacks))

@@ -95,6 +95,7 @@ def _acquisition(made: Acquisition) -> AcquisitionPart:
         patient_position=made.patient_position,
         sop_class_uid=made.sop_class_uid,
         transfer_syntax_uid=made.transfer_syntax_uid,
+        recognizable_visual_features=made.has_face,
     )
 
 

@@ -13,17 +13,21 @@ from itertools import islice
 from pathlib import Path
 
 from racoon_data import __version__
-from racoon_data.deid.admission import kind_of, refuse_incomplete
+from racoon_data.deid.admission import admitted, refuse_incomplete
 from racoon_data.deid.cleaning import clean
+from racoon_data.deid.faces import is_marked
+from racoon_data.deid.naming import PseudonymService, known_names, named, patients_in
 from racoon_data.deid.origin import original_of
 from racoon_data.deid.profile import EDITION, Profile
-from racoon_data.deid.pseudonyms import Pseudonymizer
+from racoon_data.deid.pseudonyms import Given, Pseudonymizer
 from racoon_data.deid.quarantine import released_in, set_aside
 from racoon_data.deid.receipts import is_done, receipt_at, receipt_for, withdraw
 from racoon_data.deid.register import Original, Register
+from racoon_data.deid.second_look import Look, second_look
 from racoon_data.deid.writing import Encoded
 from racoon_data.dicom.opened import OpenedFile, bytes_of, open_bytes, sha256_of_bytes
-from racoon_data.errors import ForgottenPatientError, NotDicomError, QuarantineError
+from racoon_data.errors import ForgottenPatientError, NotDicomError, PseudonymServiceError, QuarantineError
+from racoon_data.events import Event as Progress
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import sha256_of, whole_file, write_all
 from racoon_data.refs import FileRef, InstanceRef
@@ -50,6 +54,7 @@ class Door:
         released: Hashes of originals a person looked at and released from the quarantine.
         forgotten: Pseudonyms of patients whose objects are not taken in.
         is_logged: Hash what is written, for the audit log.
+        service: Who names patients; ``None`` leaves it to the site's key. It needs a vault.
     """
 
     out: Path
@@ -61,6 +66,7 @@ class Door:
     released: frozenset[str] = frozenset()
     forgotten: frozenset[str] = frozenset()
     is_logged: bool = False
+    service: PseudonymService | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,8 @@ class DeidentifiedInstance:
         output_sha256: Hash of the de-identified file; empty where no log asks for it or an earlier run had written it.
         is_resumed: True where an earlier run had written it from the same input.
         origin: What the re-identification table is to know of it, where there is one.
+        has_face: It is a CT or MR image of a head; the object is marked so (RecognizableVisualFeatures).
+        look: What came of the second look at its picture.
     """
 
     path: Path
@@ -86,6 +94,8 @@ class DeidentifiedInstance:
     output_sha256: str = ""
     is_resumed: bool = False
     origin: Original | None = field(default=None, repr=False)
+    look: Look = Look.NOT_ASKED
+    has_face: bool = False
 
 
 def deidentify_files(
@@ -99,6 +109,9 @@ def deidentify_files(
     Files that an earlier run wrote from the same input under the same options are not written again.
     Outcomes name objects that passed by their new UIDs and others by the start of their hash, which is
     also their name in the quarantine: a file's own name may be a patient's.
+    Where a service names patients, it is asked once, before anything passes, about those it has not named yet.
+    Files of patients whom it does not name wait where they are (``deid.pseudonym_service``): neither published,
+    nor put aside.
 
     Args:
         paths: Files.
@@ -115,7 +128,7 @@ def deidentify_files(
     """
     with ExitStack() as stack:
         register = stack.enter_context(Register(door.vault, door.pseudonymizer.key)) if door.vault else None
-        door = _informed(door, register)
+        door = _named_by_service(_informed(door, register), register, paths, on_event)
         results = _through(paths, partial(pass_one, replace(door, audit=None)), workers, on_event)
         logged = _logged(door.audit)
         ends: list[Result[DeidentifiedInstance]] = []
@@ -128,13 +141,25 @@ def deidentify_files(
         return tuple(ends)
 
 
+def refuse_unnamed(results: Sequence[Result[DeidentifiedInstance]]) -> None:
+    """Stop where a patient has no pseudonym yet.
+
+    Raises:
+        PseudonymServiceError: Some objects wait for the service.
+    """
+    waiting = [one.outcome for one in results if one.outcome.code == PseudonymServiceError.code]
+    if waiting:
+        message = f"{len(waiting)} of {len(results)} objects wait for the pseudonym service"
+        raise PseudonymServiceError(message, hint=waiting[0].hint)
+
+
 def rehearse_files(
     paths: Sequence[Path], door: Door, *, workers: int = 1, on_event: OnEvent = ignore
 ) -> tuple[Result[DeidentifiedInstance], ...]:
     """Clean and check files in memory and write nothing: the dry run of ``deidentify_files``."""
     with ExitStack() as stack:
         register = stack.enter_context(Register(door.vault, door.pseudonymizer.key)) if door.vault else None
-        rehearsed = replace(_informed(door, register), audit=None)
+        rehearsed = replace(_rehearsing(_informed(door, register), register, paths), audit=None)
     results = _through(paths, partial(pass_one, rehearsed, is_rehearsal=True), workers, on_event)
     return tuple(_named(result, _digest(path)) for result, path in zip(results, paths, strict=True))
 
@@ -152,6 +177,32 @@ def _informed(door: Door, register: Register | None) -> Door:
     forgotten = register.forgotten() if register is not None else frozenset[str]()
     released, is_logged = released_in(door.quarantine), door.audit is not None
     return replace(door, forgotten=forgotten, released=released, is_logged=is_logged)
+
+
+def _named_by_service(door: Door, register: Register | None, paths: Sequence[Path], on_event: OnEvent) -> Door:
+    """Learn the pseudonyms of everybody whose files are there, so that no worker has to ask."""
+    if register is None:
+        return door
+    register.bind(door.service.source if door.service is not None else "")
+    if door.service is None:
+        return door
+    known, unknown = known_names(door.pseudonymizer, door.service, register, patients_in(paths))
+    if unknown:
+        on_event(Progress("ask", f"{door.service.source} names {len(unknown)} patients"))
+    everybody, problem = named(known, door.service, register, unknown)
+    if problem is not None:
+        on_event(Progress("wait", f"{problem.message}; {problem.hint}"))
+    return replace(door, pseudonymizer=everybody)
+
+
+def _rehearsing(door: Door, register: Register | None, paths: Sequence[Path]) -> Door:
+    """Ask nobody: patients whom the service has not named yet rehearse under their keyed names."""
+    if register is None or door.service is None:
+        return door
+    known, unknown = known_names(door.pseudonymizer, door.service, register, patients_in(paths))
+    standing_in = {name: name for name in map(known.keyed, unknown)}
+    given = {**(known.given.by_key if known.given is not None else {}), **standing_in}
+    return replace(door, pseudonymizer=replace(known, given=Given(door.service.source, given)))
 
 
 def _through(
@@ -198,13 +249,15 @@ def pass_one(door: Door, path: Path, *, is_rehearsal: bool = False) -> Deidentif
 def _passed(door: Door, opened: OpenedFile, digest: str, *, is_rehearsal: bool) -> DeidentifiedInstance:
     planned, receipt = _planned(opened, door, digest=digest), receipt_for(digest, door.profile, door.pseudonymizer)
     try:
-        if planned.patient in door.forgotten:
+        if _is_forgotten(door, opened, planned):
             raise ForgottenPatientError("the patient withdrew consent", hint="nothing of the object was kept")
-        kind = kind_of(opened, door.profile, is_released=digest in door.released)
-        refuse_incomplete(opened, kind)
+        admission = admitted(opened, door.profile, is_released=digest in door.released)
+        refuse_incomplete(opened, admission.kind)
+        planned = replace(planned, has_face=admission.has_face)
         if is_done(planned.path, receipt):
             return replace(planned, is_resumed=True)
-        encoded = clean(opened, door.profile, door.pseudonymizer, kind=kind, receipt=receipt)
+        planned = replace(planned, look=second_look(opened, admission, door.profile))
+        encoded = clean(opened, door.profile, door.pseudonymizer, admission=admission, receipt=receipt)
     except (QuarantineError, ForgottenPatientError, *_PARSER_ERRORS):
         if not is_rehearsal:
             withdraw(planned.path, receipt)
@@ -215,6 +268,12 @@ def _passed(door: Door, opened: OpenedFile, digest: str, *, is_rehearsal: bool) 
         if is_done(planned.path, receipt):  # meanwhile, by another worker that was given a copy
             return replace(planned, is_resumed=True)
         return replace(planned, output_sha256=_publish(encoded, planned.path, is_hashed=door.is_logged))
+
+
+def _is_forgotten(door: Door, opened: OpenedFile, planned: DeidentifiedInstance) -> bool:
+    """Tell whether consent was withdrawn for the patient, also where the object knows him or her by another number."""
+    others = map(door.pseudonymizer.keyed, opened.texts("OtherPatientIDs")) if door.forgotten else ()
+    return planned.patient in door.forgotten or any(one in door.forgotten for one in others)
 
 
 @contextmanager
@@ -263,7 +322,8 @@ def passed_before(door: Door, original: InstanceRef, input_sha256: str) -> Deide
     for path in door.out.glob(f"*/{ref.study_uid}/{ref.series_uid}/{ref.sop_uid}.dcm"):
         if receipt_at(path) == receipt_for(input_sha256, door.profile, door.pseudonymizer):
             patient = path.relative_to(door.out).parts[0]
-            return DeidentifiedInstance(path, ref, original, patient, input_sha256, is_resumed=True)
+            shows = is_marked(path)
+            return DeidentifiedInstance(path, ref, original, patient, input_sha256, is_resumed=True, has_face=shows)
     return None
 
 
@@ -288,6 +348,8 @@ def _settle(
         return _named(result, value.input_sha256), _passing(value, door, logged)
     digest = _digest(path)
     named = _named(result, digest)
+    if named.outcome.code == PseudonymServiceError.code:
+        return named, None  # it waits where it is
     is_dicom = named.outcome.code != NotDicomError.code
     may_keep = is_dicom and named.outcome.code != ForgottenPatientError.code
     if door.quarantine is not None and may_keep and digest:

@@ -10,6 +10,7 @@ from racoon_data.deid.content import Content, content_of, is_to_go, item_decisio
 from racoon_data.deid.identity import Identity
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.rules import Rulebook
+from racoon_data.deid.safe_private import safe_in
 from racoon_data.deid.table import vocabulary
 from racoon_data.deid.values import capped_age, cleaned, dummy, scrubbed, shifted
 from racoon_data.dicom.encoding import encoded_element, encoded_items, encoded_texts
@@ -17,6 +18,7 @@ from racoon_data.dicom.tree import Level, Node, Tree
 from racoon_data.dicom.walk import Buffer
 
 _PATIENT_ID = 0x00100020
+_ODD_GROUP = 0x00010000
 _STRING_VRS = frozenset(
     ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
 )
@@ -39,12 +41,14 @@ class _Place:
         encodings: Character encodings that hold in it.
         is_dummy: It stands for a replaced one: even what would stay becomes a dummy.
         content: What it says as a content item of a report.
+        private: Its private attributes that may stay, once somebody asked.
     """
 
     level: Level
     encodings: tuple[str, ...]
     is_dummy: bool
     content: Content | None
+    private: dict[int, Decision] | None = None
 
 
 @dataclass(slots=True)
@@ -137,7 +141,8 @@ class Engine:
         if root.content is None and self.rules.decide(node.tag, node.vr).action is Action.KEEP:
             parts.keep(node)
             return
-        if root.content is not None or node.end - node.start > _LONGEST_REMEMBERED:
+        is_alone = root.content is not None or node.tag & _ODD_GROUP  # decided by what stands beside it
+        if is_alone or node.end - node.start > _LONGEST_REMEMBERED:
             self._element(tree, root, node, parts)
             return
         stored = tree.data[node.start : node.end]
@@ -159,9 +164,16 @@ class Engine:
 
     def _element(self, tree: Tree, place: _Place, node: Node, parts: Parts) -> None:
         decision = item_decision(node.tag, place.content) or self.rules.decide(node.tag, node.vr)
+        if node.tag & _ODD_GROUP:
+            decision = self._private(tree, place, node, decision)
         if place.is_dummy and decision.action in _KEEPING and node.vr in _DUMMY_VRS:
             decision = _REPLACED
         self._apply(tree, place, node, decision, parts)
+
+    def _private(self, tree: Tree, place: _Place, node: Node, otherwise: Decision) -> Decision:
+        if place.private is None:
+            place.private = {} if place.is_dummy else safe_in(tree, place.level, self.rules.profile)
+        return place.private.get(node.tag, otherwise)
 
     def _apply(self, tree: Tree, place: _Place, node: Node, decision: Decision, parts: Parts) -> None:
         action = decision.action
@@ -213,7 +225,7 @@ class Engine:
         if action is Action.SHIFT:
             return shifted(text, node.vr, self.day_offset)
         if action is Action.PATIENT:
-            return self.names.patient(text) if node.tag == _PATIENT_ID else self.patient
+            return self.names.other_patient(text) if node.tag == _PATIENT_ID else self.patient
         if action is Action.READER:
             return self.names.reader(text)
         if action is Action.CAP_AGE:

@@ -9,10 +9,11 @@ from pathlib import Path
 from pydicom.datadict import keyword_for_tag
 
 from racoon_data.deid.actions import Action, Decision
-from racoon_data.deid.admission import kind_of
+from racoon_data.deid.admission import Admitted, admitted
 from racoon_data.deid.content import content_of, is_to_go, item_decision
 from racoon_data.deid.profile import Profile
 from racoon_data.deid.rules import Rulebook, rulebook
+from racoon_data.deid.safe_private import safe_in
 from racoon_data.dicom.opened import bytes_of, open_bytes
 from racoon_data.dicom.tree import Level, Tree
 
@@ -42,14 +43,25 @@ def explain(path: Path, profile: Profile) -> tuple[Explained, ...]:
         DicomError: It cannot be read.
     """
     opened = open_bytes(bytes_of(path))
-    rules = rulebook(profile, kind_of(opened, profile))
-    return tuple(dict.fromkeys(_told(opened.tree, opened.tree.root, rules, "")))
+    admission = admitted(opened, profile)
+    rules = rulebook(profile, admission.kind)
+    return (*dict.fromkeys(_told(opened.tree, opened.tree.root, rules, "")), *_masks(admission))
+
+
+def _masks(admission: Admitted) -> Iterator[Explained]:
+    """Say where a rule for the device masks the pixels."""
+    rule = admission.rule
+    if rule is not None and rule.writes_no_text:
+        yield Explained("pixels", "keep", f"device rule {rule.name}: the device writes no text")
+    for left, top, width, height in rule.rectangles if rule is not None else ():
+        where = f"pixels: columns {left} to {left + width - 1}, rows {top} to {top + height - 1}"
+        yield Explained(where, "mask", f"device rule {rule.name if rule else ''}: black in every frame")
 
 
 def _told(tree: Tree, level: Level, rules: Rulebook, parents: str) -> Iterator[Explained]:
-    content = content_of(tree, level)
+    content, private = content_of(tree, level), safe_in(tree, level, rules.profile)
     for tag, node in sorted(level.nodes.items()):
-        decision = item_decision(tag, content) or rules.decide(tag, node.vr)
+        decision = private.get(tag) or item_decision(tag, content) or rules.decide(tag, node.vr)
         where = f"{parents}({tag >> 16:04X},{tag & 0xFFFF:04X}) {keyword_for_tag(tag)}".rstrip()
         yield Explained(where, str(decision.action), decision.reason)
         if decision.action is Action.WALK:

@@ -15,6 +15,7 @@ from racoon_data.dicom.encoding import encoded_element, encoded_items
 IMPLEMENTATION_UID = UID("2.25.293461530185741629875014692837461528390")
 _VERSION_NAME = f"RACOON {__version__}"[:16]
 _REMOVED, _METHOD, _CODES, _LONGITUDINAL = 0x00120062, 0x00120063, 0x00120064, 0x00280303
+_FACE = 0x00280302  # RecognizableVisualFeatures
 _TEMPORAL = {Dates.MODIFIED: "MODIFIED", Dates.FULL: "UNMODIFIED", Dates.REMOVED: "REMOVED"}
 
 
@@ -23,7 +24,9 @@ def method(profile: Profile) -> tuple[str, str]:
     return (f"racoon {__version__}, DICOM {EDITION}", f"profile {profile.name}")
 
 
-def marks_of(profile: Profile, receipt: str, *, is_implicit: bool, order: str) -> dict[int, bytes]:
+def marks_of(
+    profile: Profile, receipt: str, *, is_implicit: bool, order: str, is_masked: bool = False, has_face: bool = False
+) -> dict[int, bytes]:
     """Give the marks of PS3.15 E.1.1 as encoded elements by tag.
 
     Args:
@@ -31,14 +34,17 @@ def marks_of(profile: Profile, receipt: str, *, is_implicit: bool, order: str) -
         receipt: Keyed mark of input and treatment, so that a later run knows this object is done.
         is_implicit: Encoding of the object leaves the value representations out.
         order: Its byte order.
+        has_face: It shows a head, which is marked (PS3.3 C.7.6.1.1) and not changed.
+        is_masked: Its pixels were cleaned, which is told by a code of its own.
     """
     method_text = "\\".join((*method(profile), f"receipt {receipt}")).encode("ascii")
+    face = {_FACE: encoded_element(_FACE, "CS", b"YES", is_implicit=is_implicit, order=order)} if has_face else {}
     how = encoded_element(_METHOD, "LO", method_text, is_implicit=is_implicit, order=order)
-    return {**_steady_marks(profile, is_implicit, order), _METHOD: how}
+    return {**_steady_marks(profile, is_implicit, order, is_masked), _METHOD: how} | face
 
 
 @lru_cache(maxsize=64)
-def _steady_marks(profile: Profile, is_implicit: bool, order: str) -> dict[int, bytes]:
+def _steady_marks(profile: Profile, is_implicit: bool, order: str, is_masked: bool) -> dict[int, bytes]:
     def element(tag: int, vr: str, value: bytes) -> bytes:
         return encoded_element(tag, vr, value, is_implicit=is_implicit, order=order)
 
@@ -47,7 +53,7 @@ def _steady_marks(profile: Profile, is_implicit: bool, order: str) -> dict[int, 
             element(0x00080100, "SH", value.encode("ascii"))
             + element(0x00080102, "SH", b"DCM")
             + element(0x00080104, "LO", meaning.encode("ascii"))
-            for value, meaning in profile.codes
+            for value, meaning in profile.codes_with(is_masked=is_masked)
         ],
         order=order,
     )
@@ -67,7 +73,7 @@ def receipt_of(dataset: Dataset) -> str:
 
 def own_texts(profile: Profile) -> tuple[bytes, ...]:
     """Give the texts we write ourselves, which are nobody's identifiers."""
-    meanings = (meaning for _, meaning in profile.codes)
+    meanings = (meaning for _, meaning in profile.codes_with(is_masked=True))
     return tuple(text.encode("ascii") for text in (*method(profile), *meanings, _VERSION_NAME))
 
 

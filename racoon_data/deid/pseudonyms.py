@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Self
 
-from racoon_data.errors import SettingsError
+from racoon_data.errors import PseudonymServiceError, SettingsError
 from racoon_data.refs import is_uid
 
 KEY_BYTES = 32
@@ -64,12 +65,26 @@ def plain_name(name: str) -> str:
     return " ".join(name.replace("^", " ").replace("=", " ").split()).casefold()
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Pseudonyms of patients that somebody else gave: a service, or a list.
+
+    Attributes:
+        source: Who gave them, such as ``gpas/racoon``.
+        by_key: Pseudonym by keyed name of the patient, so that no PatientID travels.
+    """
+
+    source: str
+    by_key: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
 @dataclass(frozen=True)
 class Pseudonymizer:
     """Names of the originals under a secret key; nothing is stored, nothing can be undone without the key.
 
     Attributes:
         key: 32 random bytes or more, one key per project and site.
+        given: Patients' pseudonyms from elsewhere; ``None`` keys them too. All else is always keyed.
 
     Raises:
         SettingsError: The key is weak.
@@ -82,6 +97,7 @@ class Pseudonymizer:
     """
 
     key: bytes = field(repr=False)
+    given: Given | None = field(default=None, repr=False, compare=False)
     _keys: dict[str, bytes] = field(init=False, repr=False, compare=False, default_factory=dict)
     _uids: dict[str, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -90,9 +106,9 @@ class Pseudonymizer:
         self._keys.update({purpose: derive(self.key, purpose) for purpose in ("patient", "uid", "date", "reader")})
         self._keys["receipt"] = derive(self.key, "receipt")
 
-    def __reduce__(self) -> tuple[type[Self], tuple[bytes]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[bytes, Given | None]]:
         """Send a worker process the key and not what is remembered."""
-        return type(self), (self.key,)
+        return type(self), (self.key, self.given)
 
     def _digest(self, purpose: str, text: str) -> bytes:
         return hmac.digest(self._keys[purpose], text.encode("utf-8"), hashlib.sha256)
@@ -109,9 +125,27 @@ class Pseudonymizer:
                 self._uids[uid] = known
         return known
 
-    def patient(self, patient_id: str) -> str:
-        """Map a PatientID to ``P`` and 12 base32 characters (60 bits)."""
+    def keyed(self, patient_id: str) -> str:
+        """Map a PatientID to ``P`` and 12 base32 characters (60 bits), whoever gives pseudonyms."""
         return "P" + _base32(self._digest("patient", patient_id.strip("\0 ")), 12)
+
+    def patient(self, patient_id: str) -> str:
+        """Give a patient's pseudonym: the one that was given, or the keyed one where nobody else gives them.
+
+        Raises:
+            PseudonymServiceError: The service has not given one; nothing falls back to the keyed one.
+        """
+        if self.given is None or not patient_id.strip("\0 "):
+            return self.keyed(patient_id)
+        if (found := self.given.by_key.get(self.keyed(patient_id))) is None:
+            hint = "it waits where it is: run again when the service answers, or look at its answer for this patient"
+            raise PseudonymServiceError("the pseudonym service has not named this patient", hint=hint)
+        return found
+
+    def other_patient(self, patient_id: str) -> str:
+        """Give the name of a patient that an object merely mentions: the given one where known, else the keyed."""
+        keyed = self.keyed(patient_id)
+        return self.given.by_key.get(keyed, keyed) if self.given is not None else keyed
 
     def reader(self, name: str) -> str:
         """Map a reader's name to ``R`` and 12 base32 characters; letter case and caret places do not matter."""

@@ -14,8 +14,8 @@ from racoon_data.errors import DicomError, QuarantineError
 
 def receipt_for(digest: str, profile: Profile, names: Pseudonymizer) -> str:
     """Give the keyed mark of an input and of its treatment: profile, edition and version."""
-    receipt = names.receipt
-    return f"{receipt(digest)} {receipt(digest, profile.sha256, EDITION, __version__)}"
+    receipt, given_by = names.receipt, (names.given.source,) if names.given is not None else ()
+    return f"{receipt(digest)} {receipt(digest, profile.sha256, EDITION, __version__, *given_by)}"
 
 
 def receipt_at(path: Path) -> str | None:

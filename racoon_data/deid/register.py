@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from racoon_data.deid.pseudonyms import derive
-from racoon_data.errors import VaultError
+from racoon_data.errors import SettingsError, VaultError
 from racoon_data.files.atomic import make_folder, storage_errors
 from racoon_data.files.sqlite import sqlite_errors
 
@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS entries (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS entries_by_patient ON entries (patient);
 CREATE TABLE IF NOT EXISTS forgotten (patient TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -140,11 +141,51 @@ class Register:
         for kind, pseudonym, patient in rows:
             yield patient, self._opened(kind, pseudonym) or {}
 
-    def forget(self, patient: str) -> int:
-        """Erase a patient and never take him or her in again; tell how many rows went."""
+    def bind(self, source: str) -> None:
+        """Fix who names the patients of this vault; empty for the site's own key.
+
+        Raises:
+            SettingsError: Patients passed under names of another source.
+        """
+        with self._transaction():
+            row = self._db.execute("SELECT value FROM facts WHERE name = 'pseudonyms'").fetchone()
+            is_used = self._db.execute("SELECT 1 FROM entries WHERE kind = 'patient' LIMIT 1").fetchone() is not None
+            before = str(row[0]) if row else ""
+            if is_used and before != source:
+                raise SettingsError(
+                    f"patients of this vault have their names from {before or 'the key of the site'}",
+                    hint="a patient must not get a second name: put deid.pseudonyms back, or begin a new site",
+                )
+            self._db.execute("INSERT OR REPLACE INTO facts VALUES ('pseudonyms', ?)", (source,))
+
+    def keep_given(self, source: str, pseudonyms: Mapping[str, str]) -> None:
+        """Remember pseudonyms that a service gave, by keyed name of the patient."""
+        with self._transaction():
+            for keyed, pseudonym in pseudonyms.items():
+                self._keep(_given(source), keyed, pseudonym, {"pseudonym": pseudonym})
+
+    def given(self, source: str, keyed: str) -> str | None:
+        """Give the pseudonym that a service gave earlier, by keyed name; ``None`` where it was not asked."""
+        found = self._opened(_given(source), keyed)
+        return found["pseudonym"] if found else None
+
+    def keys_of(self, patient: str) -> frozenset[str]:
+        """Give the keyed names of everybody who has a pseudonym, and the pseudonym itself."""
+        with sqlite_errors(self._path):
+            rows = self._db.execute(
+                "SELECT pseudonym FROM entries WHERE patient = ? AND kind LIKE 'given %'", (patient,)
+            ).fetchall()
+        return frozenset((patient, *(str(keyed) for (keyed,) in rows)))
+
+    def close_to(self, keys: Iterable[str]) -> None:
+        """Take a patient in no more, under any of the names."""
+        with self._transaction():
+            self._db.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", [(one,) for one in keys])
+
+    def erase(self, patient: str) -> int:
+        """Erase what is known of a patient; tell how many rows went."""
         with self._transaction():
             gone = self._db.execute("DELETE FROM entries WHERE patient = ?", (patient,)).rowcount
-            self._db.execute("INSERT OR IGNORE INTO forgotten VALUES (?)", (patient,))
         with sqlite_errors(self._path):
             self._db.execute("VACUUM")
         return gone
@@ -185,6 +226,10 @@ class Register:
             except BaseException:
                 self._db.rollback()
                 raise
+
+
+def _given(source: str) -> str:
+    return f"given {source}"
 
 
 def _bound(kind: str, pseudonym: str) -> bytes:

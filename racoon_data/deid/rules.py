@@ -105,6 +105,8 @@ class Rulebook:
             return Decision(Action.SHIFT, f"{EDITION}: modified dates option", otherwise)
         if "clean_structured_content" in options and profile.clean_structured_content:
             return Decision(Action.WALK, f"{EDITION}: clean structured content option", otherwise)
+        if "clean_graphics" in options and profile.clean_graphics:
+            return Decision(Action.WALK, f"{EDITION}: clean graphics option, shapes and known words stay", otherwise)
         wants_words = "clean_descriptors" in options and profile.clean_descriptors
         wants_words |= options.get("patient_characteristics") == "C" and profile.retain_patient_characteristics
         wants_words |= options.get("device_identity") == "C" and profile.retain_device_identity
@@ -139,6 +141,8 @@ def _by_type(basic: str, attribute_type: int) -> Action:
     # The first letter that the IOD allows: type 3 may go, type 2 may be empty, type 1 needs a value.
     order = {3: "XZD", 2: "ZD", 1: "D"}[attribute_type]
     letters = basic.split("/")
+    if letters == ["X"]:  # the standard would remove what the IOD needs; a dummy keeps the object valid
+        letters = {3: ["X"], 2: ["Z"], 1: ["D"]}[attribute_type]
     chosen = next((letter for letter in order if letter in letters), letters[-1])
     return {"X": Action.REMOVE, "Z": Action.EMPTY, "D": Action.DUMMY}[chosen]
 

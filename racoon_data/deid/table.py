@@ -23,6 +23,7 @@ _OPTIONS = {
     "rtnDevIdOpt": "device_identity",
     "rtnInstIdOpt": "institution_identity",
     "rtnUIDsOpt": "uids",
+    "cleanGraphOpt": "clean_graphics",
 }
 
 
@@ -48,10 +49,12 @@ class ObjectKinds:
     Attributes:
         sop_classes: SOPClassUID to kind of object.
         types: Kind to tag to attribute type (1 or 2); all others count as type 3.
+        waits: Kind to why its pictures wait for a person or for a rule for their device.
     """
 
     sop_classes: Mapping[str, str]
     types: Mapping[str, Mapping[int, int]]
+    waits: Mapping[str, str]
 
 
 def _data(name: str) -> Any:
@@ -93,7 +96,8 @@ def object_kinds() -> ObjectKinds:
         )
         for kind, lists in document["kinds"].items()
     }
-    return ObjectKinds(MappingProxyType(document["sop_classes"]), MappingProxyType(types))
+    waits = {kind: lists["waits"] for kind, lists in document["kinds"].items() if "waits" in lists}
+    return ObjectKinds(MappingProxyType(document["sop_classes"]), MappingProxyType(types), MappingProxyType(waits))
 
 
 @cache

@@ -10,6 +10,8 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from racoon_data.deid.identity import Identity, identity_of
+from racoon_data.deid.profile import Dates, Profile
+from racoon_data.deid.safe_private import safe_in
 from racoon_data.dicom.opened import OpenedFile, bytes_of, open_bytes
 from racoon_data.dicom.walk import Buffer
 from racoon_data.errors import IdentifierLeftError, NotDicomError, QuarantineError, UnreadableError
@@ -98,8 +100,11 @@ def _verify(path: Path, known: Known) -> None:
 def _refuse_unmarked(opened: OpenedFile) -> None:
     if opened.text("PatientIdentityRemoved") != "YES":
         raise QuarantineError("the object is not marked as de-identified", hint="racoon deid run cleans and marks it")
-    if any(tag >> 16 & 1 for tag in opened.tree.root.nodes):
-        raise QuarantineError("the object holds private attributes", hint="racoon deid run takes them out")
+    safe = safe_in(opened.tree, opened.tree.root, Profile(dates=Dates.FULL))
+    if any(tag >> 16 & 1 and tag not in safe for tag in opened.tree.root.nodes):
+        raise QuarantineError(
+            "the object holds private attributes that are not known to be safe", hint="racoon deid run takes them out"
+        )
 
 
 def _values(opened: OpenedFile) -> Iterable[str]:

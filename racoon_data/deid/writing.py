@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
+from racoon_data.deid.masking import Picture
 from racoon_data.dicom.opened import pieces_of
 from racoon_data.dicom.walk import Buffer
 
@@ -24,6 +25,7 @@ class Encoded:
         syntax: Transfer syntax UID.
         is_implicit: The header leaves the value representations out.
         order: Its byte order, ``<`` or ``>``.
+        picture: Masked pixels that stand in place of the pixel data, ``None`` where nothing is masked.
     """
 
     meta: bytes
@@ -33,6 +35,7 @@ class Encoded:
     syntax: UID
     is_implicit: bool
     order: str
+    picture: Picture | None = None
 
     @property
     def is_encapsulated(self) -> bool:
@@ -41,6 +44,8 @@ class Encoded:
 
     def pixels(self) -> Iterator[bytes | memoryview]:
         """Give the pixel data and what follows them, in pieces that are not copied where it can be avoided."""
+        if self.picture is not None:
+            yield from self.picture.parts()
         for start, end in self.tail:
             yield from pieces_of(self.source, start, end)
 

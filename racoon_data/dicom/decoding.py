@@ -12,7 +12,7 @@ from pydicom import uid as pydicom_uid
 from pydicom.encaps import get_frame, parse_basic_offsets, parse_fragments
 
 from racoon_data.dicom.decoders import chain_of, packages_of
-from racoon_data.dicom.frame_codecs import DEFLATED_FRAME
+from racoon_data.dicom.frame_codecs import DEFLATED_FRAME, RLE_LOSSLESS
 from racoon_data.dicom.headers import value_of
 from racoon_data.dicom.layout import NATIVE, Array, Layout, demand_frames, native_frame, without_unused_bits
 from racoon_data.errors import DicomError, FrameCountError, TruncatedError, UnsupportedPixelsError
@@ -127,6 +127,7 @@ def decode_fragment(fragment: bytes, layout: Layout) -> Decoded:
         TruncatedError: It ends before its end marker.
     """
     _demand_end(fragment, layout)
+    _demand_segments(fragment, layout)
     passed_over: list[str] = []
     missing: list[str] = []
     for decoder in chain_of(layout):
@@ -156,6 +157,16 @@ def _demand_end(fragment: bytes, layout: Layout) -> None:
     is_codestream = layout.syntax.startswith(_JPEG_FAMILY) and fragment[:2] in _START_MARKERS
     if is_codestream and _END_MARKER not in fragment[-_TAIL_BYTES:]:
         raise TruncatedError("a compressed frame ends before its end marker", hint="retrieve it again")
+
+
+def _demand_segments(fragment: bytes, layout: Layout) -> None:
+    """The header of a run-length coded frame counts its segments (PS3.5 G.5); GDCM divides by that, even by zero."""
+    if layout.syntax != RLE_LOSSLESS:
+        return
+    header = struct.unpack("<16I", fragment[:64]) if len(fragment) >= 64 else (0,)
+    offsets = header[1 : header[0] + 1] if 0 < header[0] < 16 else ()
+    if not offsets or list(offsets) != sorted(offsets) or not 64 <= offsets[0] <= offsets[-1] < len(fragment):
+        raise UnsupportedPixelsError("a run-length coded frame has no sound header", hint="ask for a new export")
 
 
 def fault_of(array: Array, layout: Layout) -> str:

@@ -125,6 +125,7 @@ def acquisition_of(facts: Facts) -> Acquisition:
         modality=facts.text("Modality"),
         description=facts.text("SeriesDescription"),
         body_part=facts.text("BodyPartExamined"),
+        has_face=facts.text("RecognizableVisualFeatures") == "YES",
         manufacturer=facts.text("Manufacturer"),
         model=facts.text("ManufacturerModelName"),
         image_type=facts.texts("ImageType"),

@@ -15,6 +15,7 @@ from racoon_data.dicom.series import AnnotationFile, Series, Sorted, Splits
 from racoon_data.dicom.splitting import split
 from racoon_data.errors import (
     DuplicateInstanceError,
+    DuplicateSliceError,
     InconsistentSeriesError,
     NotDicomError,
     NothingMatchedError,
@@ -32,6 +33,7 @@ IMAGE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.4": "MR",
     "1.2.840.10008.5.1.4.1.1.128": "PET",
 }
+_REPEATED = DuplicateSliceError("the same slice again under another SOPInstanceUID", hint="the first one is used")
 _DIRECTORY_NAME = "DICOMDIR"
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
@@ -100,8 +102,10 @@ def sort_files(paths: Iterable[Path], *, root: Path) -> Sorted:
     unique, twice = _without_copies([(ref, value) for ref, value in found if isinstance(ref, FileRef)])
     images = [image for value in unique if isinstance(value, tuple) for image in value]
     notes = sorted((value for value in unique if isinstance(value, AnnotationFile)), key=lambda file: file.ref.sop_uid)
-    everything = sorted([*outcomes, *twice], key=lambda outcome: str(outcome.ref))
-    return Sorted(_series(images), tuple(notes), tuple(everything))
+    series, again = _series(images)
+    slices = [outcome_of(_REPEATED, ref=FileRef(_name(path, before)), step="sort") for path in again]
+    everything = sorted([*outcomes, *twice, *slices], key=lambda outcome: str(outcome.ref))
+    return Sorted(series, tuple(notes), tuple(everything))
 
 
 def _name(path: Path, before: str) -> str:
@@ -159,16 +163,35 @@ def _without_copies(
     return kept, outcomes
 
 
-def _series(images: Sequence[Image]) -> tuple[Series, ...]:
+def _series(images: Sequence[Image]) -> tuple[tuple[Series, ...], list[Path]]:
+    """Make the series, and list the files of slices that are there twice."""
     by_series: dict[SeriesRef, list[Image]] = defaultdict(list)
     for image in images:
         by_series[image.ref].append(image)
-    made = [_one_series(splits, group) for ref in by_series for splits, group in split(by_series[ref])]
-    return tuple(sorted(made, key=lambda series: (series.ref, series.part)))
+    made: list[Series] = []
+    again: list[Path] = []
+    for ref in by_series:
+        for splits, group in split(by_series[ref]):
+            ordered = sorted(group, key=_along)
+            copies = {image.header.path for image in _repeated(ordered)}
+            again += copies
+            made.append(_one_series(splits, [image for image in ordered if image.header.path not in copies]))
+    return tuple(sorted(made, key=lambda series: (series.ref, series.part))), again
 
 
-def _one_series(splits: Splits, images: Sequence[Image]) -> Series:
-    ordered = sorted(images, key=lambda image: (image.along_normal, image.header.instance_number, image.header.sop_uid))
+def _along(image: Image) -> tuple[float, int, str]:
+    return (image.along_normal, image.header.instance_number, image.header.sop_uid)
+
+
+def _repeated(ordered: Sequence[Image]) -> tuple[Image, ...]:
+    if len({image.header.position_lps for image in ordered}) == len(ordered):
+        return ()
+    from racoon_data.dicom.duplicates import repeated  # reads pixels; few stacks need it
+
+    return repeated(ordered)
+
+
+def _one_series(splits: Splits, ordered: Sequence[Image]) -> Series:
     first = ordered[0]
     return Series(
         ref=first.ref,

@@ -56,6 +56,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "InPlanePhaseEncodingDirection": (0x00181312, "CS"),
     "FlipAngle": (0x00181314, "DS"),
     "PatientPosition": (0x00185100, "CS"),
+    "RecognizableVisualFeatures": (0x00280302, "CS"),
     "DiffusionBValue": (0x00189087, "FD"),
     "DiffusionGradientOrientation": (0x00189089, "FD"),
     "StudyInstanceUID": (0x0020000D, "UI"),

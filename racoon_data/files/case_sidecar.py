@@ -46,6 +46,7 @@ class AcquisitionPart(Part):
     patient_position: str = ""
     sop_class_uid: str = ""
     transfer_syntax_uid: str = ""
+    recognizable_visual_features: bool = False
 
 
 class ChannelPart(Part):

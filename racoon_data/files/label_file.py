@@ -13,9 +13,8 @@ from racoon_data.errors import BrokenExportError
 from racoon_data.labels import CodedConcept, Finding, Segment
 from racoon_data.refs import InstanceRef
 from racoon_data.settings import Frozen
+from racoon_data.tool_exports import LABELS
 
-FORMAT = "racoon-labels"
-SUFFIX = ".labels.json"
 _CODES = ("category", "type", "type_modifier", "region", "region_modifier")
 _FINDING_CODES = ("concept", "finding", "site", "laterality", "answer", "derivation", "method")
 _FINDING_TEXTS = ("value", "unit", "tracking_uid", "tracking_id", "reader", "time_point")
@@ -111,7 +110,7 @@ def load_label_file(path: Path) -> LabelFile:
 def to_json(document: LabelFile) -> dict[str, Any]:
     """Give a label file as JSON, what is empty left out."""
     loaded: dict[str, Any] = json.loads(document.model_dump_json(exclude_defaults=True))
-    return {"format": FORMAT, "schema_version": document.schema_version, **loaded}
+    return {"format": LABELS, "schema_version": document.schema_version, **loaded}
 
 
 def concept_part(concept: CodedConcept | None) -> Concept | None:

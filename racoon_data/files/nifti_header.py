@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
+# The first part of a quaternion is not stored; below these squares nifti1_io and nibabel read it as none.
+_LEAST = (1e-7, 3.6e-7)
 
 HEADER_BYTES = 352
 _SCANNER = 1
@@ -99,7 +101,7 @@ def write_header(shape: tuple[int, ...], dtype: np.dtype[Any], affine_ras: Matri
     header["magic"] = b"n+1"
     handed = -1.0 if np.linalg.det(affine_ras[:3, :3]) < 0 else 1.0
     _set_qform(header, affine_ras, handed)
-    if not _agrees(_qform(header), affine_ras, shape[:3], sizes):
+    if not all(_agrees(_qform(header, least), affine_ras, shape[:3], sizes) for least in _LEAST):
         header["qform_code"], header["pixdim"][0] = 0, 1
         header["quatern"] = header["qoffset"] = 0
     return header.tobytes() + b"\0\0\0\0"
@@ -131,11 +133,11 @@ def _quaternion(rotation: Matrix) -> Matrix:
     return np.array([b, c, d]) * (-1.0 if a < 0 else 1.0)
 
 
-def _qform(header: Any) -> Matrix:
+def _qform(header: Any, least: float = _LEAST[0]) -> Matrix:
     """Give the affine of the qform (nifti1.h, method 2), in double precision from the stored numbers."""
     b, c, d = (float(value) for value in header["quatern"])
     a = np.sqrt(max(0.0, 1.0 - b * b - c * c - d * d))
-    if a * a < 1e-7:  # as nifti1_io: three numbers alone have to make the rotation
+    if a * a < least:  # three numbers alone have to make the rotation
         length = np.sqrt(b * b + c * c + d * d) or 1.0
         a, b, c, d = 0.0, b / length, c / length, d / length
     handed = -1.0 if header["pixdim"][0] < 0 else 1.0

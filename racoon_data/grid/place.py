@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from racoon_data.errors import GridMismatchError
 from racoon_data.geometry import Geometry
-from racoon_data.grid.resample import resample_labels
 from racoon_data.labels import BoxedMask, Mask
 
 # Two files of one grid differ by rounding of their headers (2.024902 against 2.025 mm); the sum over
@@ -137,6 +136,8 @@ def place(mask: Mask, source: Geometry, target: Geometry, *, resample: bool = Fa
     if not resample:
         raise GridMismatchError(f"the annotation was not made on the image's grid: {difference(source, target)}",
                                 hint=_RESAMPLE)  # fmt: skip
+    from racoon_data.grid.resample import resample_labels  # loads SimpleITK, which few masks need
+
     sampled = resample_labels(mask, source, target).astype(np.bool_)
     drift = float(sampled.sum()) * target.voxel_ml - float(mask.sum()) * source.voxel_ml
     return Placed(sampled, RESAMPLED, _outside(mask, source, target), drift)
@@ -158,7 +159,10 @@ def _pasted(mask: Mask, found: Fit, target: Geometry) -> Placed:
 
 
 def boxed(mask: Mask) -> BoxedMask:
-    """Keep a mask with at least one voxel only where it is set."""
+    """Keep a mask only where it is set."""
+    if not mask.any():
+        slices, rows, columns = mask.shape
+        return BoxedMask((slices, rows, columns), (0, 0, 0), np.zeros((0, 0, 0), dtype=np.bool_))
     spans = []
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 
 from racoon_data.cases import CaseRule, ChannelRule
 from racoon_data.dicom.series import Series, SeriesKey
-from racoon_data.errors import AmbiguousCaseError, NoAnnotationError, NoChannelError, SettingsError
+from racoon_data.errors import (
+    AmbiguousCaseError,
+    NoAnnotationError,
+    NoChannelError,
+    RecognizableFaceError,
+    SettingsError,
+)
 
 Annotated = frozenset[SeriesKey]
 
@@ -63,11 +69,12 @@ def select(series: Sequence[Series], rule: CaseRule, *, annotated: Annotated = _
         NoChannelError: No series fits a channel.
         AmbiguousCaseError: Several fit equally well, or one fits two channels.
         NoAnnotationError: Masks are required and no chosen series carries one.
+        RecognizableFaceError: The rule refuses faces and a chosen series shows one.
         SettingsError: A pattern is no regular expression, or the rule contradicts itself.
     """
     check_rule(rule)
     if rule.per == "annotated-series":
-        return _per_annotated_series(series, rule.channels[0], annotated)
+        return tuple(_faceless(one, rule) for one in _per_annotated_series(series, rule.channels[0], annotated))
     chosen = tuple((channel.name, _choose(series, channel, annotated)) for channel in rule.channels)
     _refuse_twice(chosen)
     if rule.labels_required and not any(one.key in annotated for _, one in chosen):
@@ -78,7 +85,17 @@ def select(series: Sequence[Series], rule: CaseRule, *, annotated: Annotated = _
             f"no chosen series carries a mask: {listed}; {where}",
             hint="prefer annotated series, or allow cases without labels",
         )
-    return (Selection(chosen),)
+    return (_faceless(Selection(chosen), rule),)
+
+
+def _faceless(selection: Selection, rule: CaseRule) -> Selection:
+    """Refuse a case one of whose series is marked as showing a face, where the rule says so."""
+    shown = [_named(one) for _, one in selection.channels if one.acquisition.has_face]
+    if rule.faces == "refuse" and shown:
+        raise RecognizableFaceError(
+            f"a face can be recognized in {', '.join(shown)}", hint="take the face out elsewhere, or allow faces"
+        )
+    return selection
 
 
 def candidates(series: Sequence[Series], channel: ChannelRule) -> tuple[Candidate, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from racoon_data.errors import PacsCappedError, PacsEndlessError
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 MOST_QUERIES = 3_000
 _MOST_REPEATS = 10_000
+# Numbers asked for where a list is shorter than announced: SeriesNumber 60101 alone is no reason for 60,000 queries.
+_MOST_UNSEEN = 200
 _PARENTS = {
     "SERIES": ("STUDY", "NumberOfStudyRelatedSeries", ("StudyInstanceUID",)),
     "IMAGE": ("SERIES", "NumberOfSeriesRelatedInstances", ("StudyInstanceUID", "SeriesInstanceUID")),
@@ -104,8 +107,8 @@ class Completer:
     def members(self, level: str, filters: Mapping[str, str], *, announced: int | None) -> Iterator[Match]:
         """Stream every series of a study, or every instance of a series, each once.
 
-        An answer that may be cut is proved whole by the count the peer announced, or by asking for the numbers
-        (SeriesNumber, InstanceNumber) it lacks.
+        An answer that may be cut, or is shorter than the peer announced, is proved whole by that count, or by asking
+        for the numbers (SeriesNumber, InstanceNumber) it lacks. Where these bring nothing the count was wrong.
 
         Args:
             level: ``SERIES`` or ``IMAGE``.
@@ -118,9 +121,13 @@ class Completer:
         numbers = Numbers(_NUMBER[level], announced)
         query = Query(level, {_NUMBER[level]: "", **filters})
         answer = yield from _noted(self._asked_once(query), numbers)
-        if not self.is_suspect(level, answer) or numbers.is_all_here:
+        is_short = announced is not None and not numbers.is_all_here
+        if numbers.is_all_here or not (is_short or self.is_suspect(level, answer)):
             return
-        numbers.announced = announced if announced is not None else self._announced(level, filters)
+        if is_short and not self.is_suspect(level, answer) and numbers.unseen > _MOST_UNSEEN:
+            hint = "its counts are wrong or its answers cut: racoon pacs doctor tells; the administrator can correct it"
+            raise PacsCappedError(f"the peer announces {announced} and lists {answer.count}", hint=hint)
+        numbers.announced = announced if announced is not None else self.announced(level, filters)
         for number in numbers.to_ask(can_prove_by_gaps=not answer.is_cut):
             dropped = self._dropped
             found = Query(level, {**query.filters, _NUMBER[level]: str(number)})
@@ -130,13 +137,19 @@ class Completer:
         if answer.is_cut and not numbers.is_all_here:
             raise _unprovable(answer, "the PACS's administrator can raise its cap")
 
-    def _announced(self, level: str, filters: Mapping[str, str]) -> int | None:
-        """Ask how many series or instances there are, where nothing but their parents was asked for."""
+    def announced(self, level: str, filters: Mapping[str, str]) -> int | None:
+        """Ask how many series or instances there are, where nothing but their parents was asked for.
+
+        Returns:
+            What the peer says; ``None`` where it does not.
+        """
         parent, keyword, uids = _PARENTS[level]
         if any(value.strip() for name, value in filters.items() if name not in uids):
             return None
         query = Query(parent, {**{uid: filters.get(uid, "") for uid in uids}, keyword: ""})
-        texts = [match.attributes.get(keyword, "") for match in self.ask(query)]
+        texts = []
+        with suppress(PacsCappedError):
+            texts = [match.attributes.get(keyword, "") for match in self.ask(query)]
         return int(texts[0]) if len(texts) == 1 and texts[0].isdigit() else None
 
     def is_suspect(self, level: str, answer: Answer) -> bool:

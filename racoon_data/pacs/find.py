@@ -145,15 +145,16 @@ def levels_below(completer: Completer, query: Query) -> Iterator[Match]:
             filters = {**above, **at("SERIES", query.filters, asked=query.level)}
             yield from _carrying(study, query, completer.members("SERIES", filters, announced=_count(study, query)))
             continue
-        for series in _parents(completer, query, "SERIES", above=above):
+        for series in _parents(completer, query, "SERIES", study=study):
             keys = {**above, "SeriesInstanceUID": series.attributes["SeriesInstanceUID"]}
             filters = {**keys, **at("IMAGE", query.filters, asked=query.level)}
             images = completer.members("IMAGE", filters, announced=_count(series, query))
             yield from _carrying(study, query, _carrying(series, query, images))
 
 
-def _parents(completer: Completer, query: Query, level: str, *, above: Mapping[str, str] | None = None) -> list[Match]:
+def _parents(completer: Completer, query: Query, level: str, *, study: Match | None = None) -> list[Match]:
     """List the studies, or the series of one, that the query reaches into; one that is named is not searched for."""
+    above = {"StudyInstanceUID": study.attributes["StudyInstanceUID"]} if study else None
     unique_key = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID"}[level]
     filters = at(level, query.filters, asked=query.level) if above else down_to(level, query.filters, asked=query.level)
     if set(filters) == {unique_key} and is_exact(filters[unique_key]):
@@ -161,8 +162,15 @@ def _parents(completer: Completer, query: Query, level: str, *, above: Mapping[s
         return [Match(StudyRef(uids["StudyInstanceUID"]), uids)]
     if above is None:
         return sorted(completer.studies(filters), key=lambda match: str(match.ref))
-    series = completer.members("SERIES", {**above, **filters}, announced=None)
+    announced = None if any(value.strip() for value in filters.values()) else _said_or_asked(completer, study, above)
+    series = completer.members("SERIES", {**above, **filters}, announced=announced)
     return sorted(series, key=lambda match: str(match.ref))
+
+
+def _said_or_asked(completer: Completer, study: Match | None, above: Mapping[str, str]) -> int | None:
+    """Give the number of a study's series: as its answer said, or asked for where the study was only named."""
+    said = study.attributes.get(_COUNT["SERIES"], "") if study else ""
+    return int(said) if said.isdigit() else completer.announced("SERIES", above)
 
 
 def _count(parent: Match, query: Query) -> int | None:

@@ -89,7 +89,7 @@ def _get_batch(node: PacsNode, classes: Sequence[str], identifiers: Iterator[Dat
     with channel_to(node, contexts, roles=roles) as channel:
         context = channel.context_of(GET_MODEL)
         if context is None:
-            hint = "the PACS allows only C-MOVE, or our AE title has no retrieve rights"
+            hint = "set receive_port of the node to go by C-MOVE; or our AE title has no retrieve rights there"
             raise PacsRefusedError("the peer offers no retrieval by C-GET", ref=node, hint=hint)
         intake = Intake(receiver.spool, receiver.rule, on_end=receiver.note)
         try:

@@ -33,6 +33,11 @@ class Numbers:
         """Whether as many were seen as announced."""
         return self.announced is not None and self.count >= self.announced
 
+    @property
+    def unseen(self) -> int:
+        """How many numbers up to the largest were not seen."""
+        return max(self._seen, default=0) - len(self._seen)
+
     def note(self, values: Mapping[str, str]) -> None:
         """Note one answer."""
         self.count += 1

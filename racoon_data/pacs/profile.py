@@ -40,8 +40,9 @@ class PacsProfile(Frozen):
 
     ``answer_cap`` is where it was seen to cut answers off (0: nowhere seen); ``largest_answer`` the answers of the
     largest query seen, by level. ``counts`` lists the count attributes it returns truly. ``methods`` lists the ways
-    to retrieve it accepts, the best first. ``transfer_syntaxes`` are accepted by SOP class. ``character_set`` is
-    what its answers declare, ``is_character_set_true`` whether their bytes agree.
+    to retrieve it offers, the best first, without those that brought nothing when tried. ``transfer_syntaxes`` are
+    accepted by SOP class. ``character_set`` is what its answers declare, ``is_character_set_true`` whether their
+    bytes agree.
     """
 
     schema_version: Literal["1.0"] = "1.0"

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from racoon_data.deid.door import DeidentifiedInstance, Door, deidentify_files, forgotten_at
+from racoon_data.deid.door import DeidentifiedInstance, Door, deidentify_files, forgotten_at, refuse_unnamed
+from racoon_data.deid.logs import log_of
+from racoon_data.deid.naming import service_of
 from racoon_data.deid.profile import load_profile
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.dicom.references import ANNOTATION_CLASSES, MASKS
@@ -25,7 +27,6 @@ from racoon_data.pacs.sources import Question, asked_of
 from racoon_data.pipeline.expiry import expire, recall_passed
 from racoon_data.pipeline.plan import Plan
 from racoon_data.refs import FileRef, InstanceRef, Ref, SeriesRef, StudyRef
-from racoon_data.site.audit import AuditLog
 from racoon_data.site.ledger import CAME, InstanceState, Ledger, StudyVerdict, Verdict
 
 RETRIEVE = "retrieve"
@@ -78,6 +79,7 @@ def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event
     Raises:
         NothingMatchedError: The PACS holds no such study.
         PacsError: The PACS could not be asked.
+        PseudonymServiceError: It has not named every patient; what it named has passed, the rest waits in the spool.
         StorageError: The disk is full.
     """
     door = Door(
@@ -85,12 +87,13 @@ def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event
         quarantine=plan.site.quarantine,
         profile=load_profile(plan.site.profile),
         pseudonymizer=pseudonymizer,
-        audit=AuditLog(plan.site.audit),
+        audit=log_of(plan.site),
         vault=plan.site.vault,
+        service=service_of(plan.site),
     )
     found = find_studies(plan, on_event)
     gone = forgotten_at(door)
-    studies = [study for study, patient in found.items() if pseudonymizer.patient(patient) not in gone]
+    studies = [study for study, patient in found.items() if pseudonymizer.keyed(patient) not in gone]
     known = recall_passed(ledger, studies, door)
     verdicts = retrieve(plan.node, studies, spool=plan.site.spool, ledger=ledger, on_event=on_event)
     through = _through(plan, ledger, door, verdicts, on_event)
@@ -108,6 +111,7 @@ def _through(plan: Plan, ledger: Ledger, door: Door, verdicts: Sequence[StudyVer
     sources = {path: ref for verdict in whole for ref, path in _spooled(ledger, verdict.ref)}
     workers = plan.site.settings.site.workers
     results = deidentify_files(tuple(sources), door, workers=workers, on_event=on_event)
+    refuse_unnamed(results)
     ends = dict(zip(sources, results, strict=True))
     passed = {path: end.value for path, end in ends.items() if end.value is not None}
     stopped = {

@@ -15,6 +15,7 @@ from racoon_data.annotations.tools.labelled import LabelFileReader
 from racoon_data.deid.door import DeidentifiedInstance
 from racoon_data.deid.exports import ExportDoor, clean_export
 from racoon_data.deid.identity import Identity, identity_of
+from racoon_data.deid.logs import log_of
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.dicom.headers import read_dataset, text_of
 from racoon_data.dicom.sorting import files_under
@@ -32,7 +33,6 @@ from racoon_data.outcomes import Outcome
 from racoon_data.pipeline.plan import ExportFolder, Plan
 from racoon_data.refs import FileRef
 from racoon_data.runner.run import run_items
-from racoon_data.site.audit import AuditLog
 from racoon_data.site.ledger import InstanceState, Ledger
 from racoon_data.tool_exports import ToolExport, content_uid
 
@@ -99,7 +99,7 @@ def take_exports(
                 else:
                     files[result.value.ref.sop_uid] = result.value
     kept_out = sum(1 for end in outcomes if end.step == STEP)
-    AuditLog(plan.site.audit).append("deidentify-exports", passed=len(files), kept_out=kept_out)
+    log_of(plan.site).append("deidentify-exports", passed=len(files), kept_out=kept_out)
     return ArrivedExports(tuple(files[uid] for uid in sorted(files)), tuple(outcomes))
 
 

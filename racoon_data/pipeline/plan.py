@@ -101,7 +101,8 @@ def _export(settings: ExportSettings, base: Path) -> ExportFolder:
 
 def _rule(study: StudySettings) -> CaseRule:
     channels = tuple(ChannelRule(**channel.model_dump()) for channel in study.channels)
-    rule = CaseRule(channels, per=study.case.per, labels_required=study.case.labels_required)
+    case = study.case
+    rule = CaseRule(channels, per=case.per, labels_required=case.labels_required, faces=case.faces)
     check_rule(rule)
     return rule
 

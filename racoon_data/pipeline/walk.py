@@ -8,8 +8,7 @@ from pathlib import Path
 
 from racoon_data.dataset.splits import fold_of, split_patients
 from racoon_data.deid.forget import PUBLISHED
-from racoon_data.deid.pseudonyms import Pseudonymizer
-from racoon_data.deid.vault import load_key
+from racoon_data.deid.naming import names_of
 from racoon_data.errors import QualityError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.case_sidecar import load_sidecar
@@ -49,15 +48,14 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
         StorageError: The disk is full, or another process works on this site.
     """
     site = plan.site
-    key = load_key(site.vault)
+    names = names_of(site)
     with site_lock(site.root), Ledger(site.ledger) as ledger:
-        names = Pseudonymizer(key)
         arrived = arrive(plan, ledger, pseudonymizer=names, on_event=on_event)
         exports = take_exports(plan, arrived.instances, ledger, pseudonymizer=names)
         site_name = site.settings.site.name
         proposal = propose(arrived, work=site.work, rule=plan.rule, site_name=site_name, exports=exports.files)
         with Staging(site.datasets / plan.name) as staging:
-            order = _order(plan, proposal, staging, key)
+            order = _order(plan, proposal, staging, names.key)
             made = _build(plan, proposal.items, order=order, staging=staging, ledger=ledger, on_event=on_event)
             ends = list(_once(made, staging.root))
             cases = [*proposal.kept_out, *((item, end.outcome) for item, end in ends)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import hmac
 import json
 import os
+import pwd
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +23,7 @@ Event = tuple[str, Mapping[str, Fact]]
 _START = "0" * 64
 _RESERVED = frozenset(("line", "time", "actor", "action", "previous"))
 _TAIL = 1 << 16
+_RESTORE = "restore audit.jsonl, its head and the vault from one backup, and find out who changed them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,53 @@ class _Head:
         """How many lines the log may have."""
         return range(self.lines, self.lines + self.coming + 1)
 
-    def write(self, path: Path) -> None:
-        document = {"lines": self.lines, "sha256": self.sha256, "coming": self.coming}
+    def write(self, path: Path, seal: Seal | None) -> None:
+        document: dict[str, Fact] = {"lines": self.lines, "sha256": self.sha256, "coming": self.coming}
+        if seal is not None:
+            document["seal"] = seal.of(self)
         write_text(path, json.dumps(document) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What makes a log that was rewritten as a whole, head and all, or put back to an earlier day, be found.
+
+    Attributes:
+        key: Secret bytes, derived from the vault's key; the head of the log bears its HMAC-SHA-256.
+        floor: File in the vault that remembers how many lines there were at least.
+    """
+
+    key: bytes = field(repr=False)
+    floor: Path
+
+    def of(self, head: _Head) -> str:
+        """Give the seal of a head, hexadecimal."""
+        return hmac.digest(self.key, f"{head.lines} {head.coming} {head.sha256}".encode("ascii"), "sha256").hex()
+
+    def check(self, head: _Head, found: str) -> None:
+        """Refuse a head that bears no true seal, where the log was ever sealed.
+
+        Raises:
+            AuditError: It was written by somebody without the key, or is an old one.
+        """
+        lines = self.lines_before()
+        if (lines or found) and not hmac.compare_digest(found, self.of(head)):
+            raise AuditError("the head of the audit log bears a false seal, or none", hint=_RESTORE)
+        if head.lines + head.coming < lines:
+            raise AuditError(f"the audit log had {lines} lines before", hint="an old copy was put in its place")
+
+    def lines_before(self) -> int:
+        """Give how many lines there were at least; 0 where the log was never sealed."""
+        try:
+            return int(self.floor.read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as error:
+            raise AuditError("the vault's count of audit lines cannot be read", hint=_RESTORE) from error
+
+    def note(self, lines: int) -> None:
+        """Remember how many lines there are."""
+        write_text(self.floor, f"{lines}\n")
 
 
 def head_path(log: Path) -> Path:
@@ -52,9 +99,13 @@ class AuditLog:
 
     Attributes:
         path: The JSON lines file; its head lies beside it as ``<name>.head``.
+        actor: Who writes; empty for the account that runs the process.
+        seal: Secret that the head is sealed with, where there is a vault.
     """
 
     path: Path
+    actor: str = ""
+    seal: Seal | None = field(default=None, repr=False)
 
     def append(self, action: str, **facts: Fact) -> None:
         """Add a line: when, who, what, to which object hashes.
@@ -80,21 +131,32 @@ class AuditLog:
             raise ValueError(f"the log writes {sorted(taken)} itself")
         make_folder(self.path.parent)
         with storage_errors(self.path.name), _locked(self.path) as handle:
-            head, lines = _last(handle, _read_head(head_path(self.path))), []
+            head, lines = _last(handle, _read_head(head_path(self.path), self.seal)), []
             if len(events) > 1:
-                replace(head, coming=len(events)).write(head_path(self.path))
+                replace(head, coming=len(events)).write(head_path(self.path), self.seal)
             for action, facts in events:
-                lines.append(_line(action, facts, head))
+                lines.append(_line(action, facts, head, self.actor or account()))
                 head = _Head(head.lines + 1, hashlib.sha256(lines[-1]).hexdigest())
             _write_whole(handle, b"".join(lines))
-            head.write(head_path(self.path))
+            head.write(head_path(self.path), self.seal)
+            if self.seal is not None:
+                self.seal.note(head.lines)
 
 
-def _line(action: str, facts: Mapping[str, Fact], before: _Head) -> bytes:
+def account() -> str:
+    """Name the account that runs this process."""
+    number = os.getuid()
+    try:
+        return f"{pwd.getpwuid(number).pw_name} (uid {number})"
+    except KeyError:  # accounts of containers often have no name
+        return f"uid {number}"
+
+
+def _line(action: str, facts: Mapping[str, Fact], before: _Head, actor: str) -> bytes:
     entry = {
         "line": before.lines + 1,
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "actor": f"uid {os.getuid()}",
+        "actor": actor,
         "action": action,
         **facts,
         "previous": before.sha256,
@@ -140,14 +202,18 @@ def _last(handle: int, head: _Head) -> _Head:
     return _Head(number, digest)
 
 
-def _read_head(path: Path) -> _Head:
-    if not path.exists():
-        return _Head()
-    try:
-        document = read_json(path)
-        return _Head(int(document["lines"]), str(document["sha256"]), int(document.get("coming", 1)))
-    except (ValueError, KeyError, TypeError) as error:
-        raise AuditError("the head of the audit log cannot be read", hint="restore it from a backup") from error
+def _read_head(path: Path, seal: Seal | None) -> _Head:
+    found, head = "", _Head()
+    if path.exists():
+        try:
+            document = read_json(path)
+            head = _Head(int(document["lines"]), str(document["sha256"]), int(document.get("coming", 1)))
+            found = str(document.get("seal", ""))
+        except (ValueError, KeyError, TypeError) as error:
+            raise AuditError("the head of the audit log cannot be read", hint="restore it from a backup") from error
+    if seal is not None:
+        seal.check(head, found)
+    return head
 
 
 def _parse(line: bytes, number: int) -> dict[str, object]:
@@ -172,15 +238,16 @@ def entries(path: Path) -> Iterator[dict[str, object]]:
                 yield _parse(line, number)
 
 
-def verify(path: Path) -> int:
+def verify(path: Path, *, seal: Seal | None = None) -> int:
     """Check that no line was edited, removed, swapped or cut.
 
     A line more than the head knows, or as many as it says are coming, is accepted when it continues the chain:
-    a process may be killed between writing lines and their head. The chain has no secret: who can rewrite the
-    whole log and its head can forge both, so keep a copy of the head elsewhere.
+    a process may be killed between writing lines and their head. The chain itself has no secret: a log that was
+    rewritten as a whole, with its head, is found by the seal alone.
 
     Args:
         path: The log.
+        seal: The secret of the site, to check the seal of the head too.
 
     Returns:
         How many lines it has.
@@ -190,7 +257,7 @@ def verify(path: Path) -> int:
     """
     if not path.is_file():
         raise AuditError("there is no audit log", hint="name an existing file, or a site with --site")
-    head = _read_head(head_path(path))
+    head = _read_head(head_path(path), seal)
     previous, count, at_head = _START, 0, _START
     with path.open("rb") as stream:
         for count, line in enumerate(stream, start=1):

@@ -105,6 +105,15 @@ def _repeated(folder: Path) -> tuple[Volume, ...]:
     return ()
 
 
+def _again(folder: Path) -> tuple[Volume, ...]:
+    made = a_series(folder, slices=5)
+    one = pydicom.dcmread(made.paths[2])
+    one.SOPInstanceUID = one.file_meta.MediaStorageSOPInstanceUID = made_uid("again")
+    one.InstanceNumber = 99
+    one.save_as(folder / "again.dcm")
+    return (made.truth,)
+
+
 def _planes(folder: Path) -> tuple[Volume, ...]:
     made = [
         a_series(folder / plane, slices=3, orientation=plane, series_uid=_SERIES, seed="planes")
@@ -168,6 +177,7 @@ CASES: tuple[HardCase, ...] = (
     HardCase("missing slice", "geometry", _gap, "dicom.missing_slices"),
     HardCase("uneven spacing", "geometry", _uneven, "dicom.uneven_spacing"),
     HardCase("another slice in the same place", "geometry", _repeated, "dicom.inconsistent_series"),
+    HardCase("the same slice twice under two UIDs", "geometry", _again),
     HardCase("localizer in the series", "splits", _localizer),
     HardCase("three planes in one series", "splits", _planes),
     HardCase("interleaved stacks", "splits", _interleaved),

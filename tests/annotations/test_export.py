@@ -9,7 +9,7 @@ import pytest
 from highdicom.seg import segread
 from highdicom.sr import srread
 
-from racoon_data.annotations.export_input import drawings_of
+from racoon_data.annotations.export_input import by_lesion, drawings_of
 from racoon_data.annotations.exporting import choose_series, plan_export, write_export
 from racoon_data.annotations.folder import find_annotations, read_found
 from racoon_data.annotations.written_segments import Author, author_of
@@ -331,3 +331,38 @@ def test_of_several_series_the_one_with_the_grid_is_taken(tmp_path):
         exported(tmp_path / "all", path, tmp_path / "out")
     (account,) = exported(tmp_path / "all", path, tmp_path / "out", series_uid=twin.ref.series_uid)
     assert account["image_series_uid"] == twin.ref.series_uid
+
+
+def test_each_lesion_is_measured_alone(tmp_path):
+    """Two boxes of one label are two segments with volume and diameters of their own; a label of one part stays."""
+    series = a_series(tmp_path / "ct", **SIZE)
+    labels = np.zeros(series.geometry.array_shape, dtype=np.uint8)
+    labels[1:3, 3:9, 4:20] = 1
+    labels[6, 20:23, 30:33] = 1
+    labels[4, 30:36, 3:9] = 2
+    write_nifti(tmp_path / "labels.nii.gz", labels, series.geometry)
+
+    (drawing,) = drawings_of(tmp_path / "labels.nii.gz", SCHEMA)
+    found = sort_files(files_under(tmp_path / "ct"), root=tmp_path)
+    chosen = choose_series(found.series, drawing)
+    account = write_export(plan_export(by_lesion(drawing), chosen, NET, kind="binary"), tmp_path / "out")
+
+    rows = {row["name"]: row for row in account["segments"]}
+    across = series.geometry.spacing_mm[0]
+    assert {name: row["voxels"] for name, row in rows.items()} == {
+        "ground_glass_opacity 1": 192, "ground_glass_opacity 2": 9, "consolidation": 36,
+    }  # fmt: skip
+    assert rows["ground_glass_opacity 2"]["long_axis_mm"] < 6 * across < rows["ground_glass_opacity 1"]["long_axis_mm"]
+    assert len({row["tracking_uid"] for row in rows.values()}) == 3
+    masks, _ = read_back(tmp_path / "ct", tmp_path / "out", tmp_path / "masks")
+    np.testing.assert_array_equal(sum(masks.values()), labels != 0)
+
+
+def test_fractions_are_not_taken_apart(tmp_path):
+    """Between two lesions lie fractions that belong to neither."""
+    series = a_series(tmp_path / "ct", **SIZE)
+    write_nifti(tmp_path / "p.nii.gz", np.full(series.geometry.array_shape, 0.4, dtype=np.float32), series.geometry)
+    (drawing,) = drawings_of(tmp_path / "p.nii.gz", SCHEMA, label="consolidation")
+
+    with pytest.raises(SettingsError, match="fractions"):
+        by_lesion(drawing)

@@ -61,3 +61,13 @@ def test_refusals_have_a_reason_and_a_code(stack, options, code, word):
 
     assert said.exit_code == code
     assert word in said.err
+
+
+def test_lesions_and_a_pseudonym_need_no_more_words(stack, tmp_path):
+    """A reader of one word is a pseudonym, no comment; each connected part is a segment on request."""
+    said = racoon(*stack, "--reader", "R1", "--lesions", "--json")
+
+    assert (said.exit_code, said.err) == (0, "")
+    (account,) = said.document["exports"]
+    assert account["author"]["reader"] == "R1"
+    assert len(account["objects"]) == 2

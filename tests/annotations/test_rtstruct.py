@@ -245,8 +245,12 @@ def test_contours_drawn_on_another_series_are_left_to_it(tmp_path):
     path, _ = an_rtstruct(tmp_path, made, {"here": [square(5)], "there": [square(5)]})
 
     def elsewhere(dataset):
-        contour = dataset.ROIContourSequence[1].ContourSequence[0]
-        contour.ContourImageSequence[0].ReferencedSOPInstanceUID = "1.2.3.4"
+        image = dataset.ROIContourSequence[1].ContourSequence[0].ContourImageSequence[0]
+        image.ReferencedSOPInstanceUID = "1.2.3.4"
+        listed = dataset.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0].RTReferencedSeriesSequence
+        other = pydicom.Dataset()
+        other.SeriesInstanceUID, other.ContourImageSequence = "1.2.3", [image]
+        listed.append(other)
 
     edited(path, elsewhere)
     annotation = read_rtstruct(path, made)

@@ -1,5 +1,6 @@
 """Every habit of drawing gives the voxels it means, on every kind of stack, and every policy is written down."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -113,6 +114,46 @@ def test_points_and_open_lines_are_masks_where_the_policy_says_so(tmp_path):
     np.testing.assert_array_equal(masks_of(annotation)["mark"], truth)
     assert any("as asked" in note for note in annotation.notes)
     assert any("1 contour(s) lie outside" in issue.message for issue in annotation.issues)
+
+
+def unknown_type(dataset):
+    """The second contour's type is a word the standard does not have."""
+    dataset.ROIContourSequence[0].ContourSequence[1].ContourGeometricType = "SPLINE"
+
+
+def dangling_image(dataset):
+    """The second contour names an image nobody lists."""
+    image = dataset.ROIContourSequence[0].ContourSequence[1].ContourImageSequence[0]
+    image.ReferencedSOPInstanceUID = "1.2.3.4"
+
+
+def lost_frame(dataset):
+    """The second ROI lies in a frame of reference of which the file lists no series."""
+    dataset.StructureSetROISequence[1].ReferencedFrameOfReferenceUID = "9.9.9"
+
+
+def other_frame(dataset):
+    """The second ROI lies in the frame of reference of another series the file lists."""
+    lost_frame(dataset)
+    frame = copy.deepcopy(dataset.ReferencedFrameOfReferenceSequence[0])
+    frame.FrameOfReferenceUID = "9.9.9"
+    frame.RTReferencedStudySequence[0].RTReferencedSeriesSequence[0].SeriesInstanceUID = "9.9"
+    dataset.ReferencedFrameOfReferenceSequence.append(frame)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_left_out"),
+    [(unknown_type, True), (dangling_image, True), (lost_frame, True), (other_frame, False)],
+)
+def test_what_the_labels_lack_is_told_from_what_is_elsewhere(tmp_path, change, is_left_out):
+    """A part of an outline that belongs here and is not drawn leaves the labels incomplete."""
+    made = a_series(tmp_path / "ct", slices=6)
+    path, _ = an_rtstruct(tmp_path, made, {"one": [square(2), square(3)], "two": [square(4)]})
+    edited(path, change)
+
+    (issue,) = read_rtstruct(path, made).issues
+
+    assert issue.is_left_out is is_left_out
 
 
 def test_more_than_a_hundred_regions_keep_their_places(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from racoon_data.annotations.codes import is_private, modern
+from racoon_data.annotations.codes import is_private
 from racoon_data.annotations.folder import find_annotations, read_found
 from racoon_data.annotations.sr import SrReader
 from racoon_data.errors import (
@@ -154,17 +154,36 @@ def test_retired_codes_become_current_ones(tmp_path, made):
         relation="HAS CONCEPT MOD",
     )  # fmt: skip
     finding = built.coded(built.FINDING, CodedConcept("M-01000", "SNM3", "Altered structure"))
-    length = built.number(CodedConcept("G-A22A", "SRT", "Length"), "3", built.MILLIMETRE)
+    method = built.coded(
+        CodedConcept("370129005", "SCT", "Measurement Method"),
+        CodedConcept("X-00000", "SRT", "Unheard of"),
+        relation="HAS CONCEPT MOD",
+    )
+    length = built.number(CodedConcept("G-A22A", "SRT", "Length"), "3", built.MILLIMETRE, method)
 
-    (row,) = rows_of(tmp_path, made, built.tracked_group("a", finding, site, length)).findings
+    annotation = rows_of(tmp_path, made, built.tracked_group("a", finding, site, length))
 
+    (row,) = annotation.findings
     assert row.concept.key == ("SCT", "410668003")
     assert row.site is not None
     assert row.site.key == ("SCT", "39607008")
     assert row.laterality == LEFT
     assert row.finding is not None
     assert row.finding.key == ("SCT", "49755003")
-    assert modern(CodedConcept("X-00000", "SRT", "Unheard of")).scheme == "SRT"
+    assert row.method is not None
+    assert row.method.key == ("SRT", "X-00000")
+    assert [(issue.code, "X-00000" in issue.message) for issue in annotation.issues] == [(UncodedItemError.code, True)]
+
+
+def test_an_image_of_the_library_alone_is_counted(tmp_path, made):
+    """The image library describes images; what no finding points at is told in a note."""
+    listed = [built.image(made, k, relation="CONTAINS") for k in (0, 1, 2)]
+    library = built.container(CodedConcept("111028", "DCM", "Image Library"), *listed)
+    length = built.number(built.VOLUME, "1", ML, built.image(made, 1, relation="INFERRED FROM"))
+
+    annotation = rows_of(tmp_path, made, library, built.tracked_group("a", length))
+
+    assert annotation.notes == ("2 image(s) are named in the image library alone and are no rows",)
 
 
 @pytest.mark.parametrize(

@@ -143,5 +143,5 @@ def test_plugins_are_listed():
     rows = json.loads(run("plugins", "--json").stdout)
 
     assert {row["group"] for row in rows} >= {"racoon.exporters", "racoon.sources"}
-    assert {"datalist", "croissant"} <= {row["name"] for row in rows}
+    assert {"datalist", "croissant", "seg", "mitk", "slicer", "fhir", "aim"} <= {row["name"] for row in rows}
     assert "croissant" in run("plugins").stdout

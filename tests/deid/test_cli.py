@@ -81,7 +81,7 @@ def test_a_site_brings_key_quarantine_and_log(tmp_path: Path):
     verified = _racoon("audit", "verify", "--site", site.root, "--json")
 
     assert ran.exit_code == ExitCode.PARTIAL
-    assert json.loads(verified.stdout) == {"lines": 2, "is_whole": True}
+    assert json.loads(verified.stdout) == {"lines": 2, "is_whole": True, "is_sealed": True}
     assert len(list(site.quarantine.glob("*.dcm"))) == 1
 
 

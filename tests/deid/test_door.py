@@ -18,10 +18,12 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
+    EncapsulatedCDAStorage,
     EncapsulatedPDFStorage,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
+    TwelveLeadECGWaveformStorage,
     UltrasoundImageStorage,
 )
 
@@ -86,7 +88,7 @@ def test_marks_tell_the_truth(tmp_path: Path, door: Door):
     assert "PS3.15 2024e" in after.DeidentificationMethod[0]
     assert after.LongitudinalTemporalInformationModified == "MODIFIED"
     assert [item.CodeValue for item in after.DeidentificationMethodCodeSequence] == [
-        "113100", "113104", "113105", "113107", "113108"]  # fmt: skip
+        "113100", "113103", "113104", "113105", "113107", "113108", "113111"]  # fmt: skip
 
 
 def test_sender_and_preamble_go(tmp_path: Path, door: Door):
@@ -147,9 +149,11 @@ def test_a_sequence_that_travelled_as_un_is_cleaned(tmp_path: Path, door: Door):
     ("changes", "why"),
     [
         ({"BurnedInAnnotation": "YES"}, "BurnedInAnnotation"),
-        ({"SOPClassUID": SecondaryCaptureImageStorage}, "not supported"),
-        ({"SOPClassUID": UltrasoundImageStorage}, "not supported"),
+        ({"SOPClassUID": SecondaryCaptureImageStorage}, "secondary capture"),
+        ({"SOPClassUID": UltrasoundImageStorage}, "ultrasound"),
         ({"SOPClassUID": EncapsulatedPDFStorage}, "not supported"),
+        ({"SOPClassUID": EncapsulatedCDAStorage}, "not supported"),
+        ({"SOPClassUID": TwelveLeadECGWaveformStorage}, "not supported"),
         ({"SOPClassUID": "1.2.276.0.99.1"}, "not supported"),
         ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "screenshot"),
         ({"ImageType": ["DERIVED", "SECONDARY"]}, "secondary"),

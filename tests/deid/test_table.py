@@ -129,7 +129,7 @@ def _has_its_action(row: dict[str, str], before: Dataset, after: Dataset, door: 
         return bool(new == old.value)
     if "cleanDescOpt" in row or "rtnPatCharsOpt" in row:
         return not _holds_old(new, old.value)
-    if "cleanStructContOpt" in row or row["basicProfile"] == "X/Z/U*":
+    if "cleanGraphOpt" in row or "cleanStructContOpt" in row or row["basicProfile"] == "X/Z/U*":
         return _is_walked(new, door)
     return _basic(row["basicProfile"], old, new, door)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.register import REGISTER_NAME, Register
 from racoon_data.deid.vault import create_key
 from racoon_data.errors import ExitCode, VaultError
-from racoon_data.site.audit import AuditLog, entries
+from racoon_data.site.audit import AuditLog, entries, head_path
+from racoon_data.site.ledger import Ledger
 from racoon_data.site.paths import Site, create_site
 from tests.deid.conftest import KEY
 from tests.deid.samples import Study, a_study, passed
@@ -308,3 +311,86 @@ def test_a_folder_is_verified(tmp_path: Path, site: Site):
         "image.nii.gz": "deid.identifier_left",
     }
     assert name not in found.stdout
+
+
+def test_the_audit_log_is_shown_and_sealed(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch):
+    """Lines tell the operator; filters choose; verify checks the vault's seal, and finds a log that was rewritten."""
+    monkeypatch.setenv("RACOON_OPERATOR", "Kim Data-Steward")
+    study = a_study(tmp_path / "in")
+    _racoon("deid", "run", tmp_path / "in", site.work, "--site", site.root)
+    pseudonym = next(site.work.iterdir()).name
+    _racoon("deid", "lookup", pseudonym, "--reason", "recall", "--site", site.root)
+
+    shown = _racoon("audit", "show", "--site", site.root, "--action", "lookup", "--actor", "Kim", "--json")
+    about = _racoon("audit", "show", "--site", site.root, "--about", pseudonym[:6], "--since", "2020", "--json")
+    none = _racoon("audit", "show", "--site", site.root, "--until", "2020-01-01", "--json")
+    verified = _racoon("audit", "verify", "--site", site.root, "--json")
+    log = AuditLog(site.audit)
+    site.audit.unlink()
+    head_path(site.audit).unlink()
+    log.append("deidentify")
+    forged = _racoon("audit", "verify", "--site", site.root)
+
+    (line,) = map(json.loads, shown.stdout.splitlines())
+    assert line["actor"].startswith("Kim Data-Steward, ")
+    assert [json.loads(one)["pseudonym"] for one in about.stdout.splitlines()] == [pseudonym]
+    assert none.stdout == ""
+    assert json.loads(verified.stdout) == {"lines": len(study.paths) + 1, "is_whole": True, "is_sealed": True}
+    assert forged.exit_code == ExitCode.POLICY
+
+
+def test_a_killed_forgetting_is_repeated(tmp_path: Path, site: Site):
+    """Killed anywhere, the same command finishes the work, and the door is closed from the first moment."""
+    study = a_study(site.spool / "1.2.3")
+    door = _door(site)
+    deidentify_files(sorted(site.spool.rglob("*.dcm")), door)
+    patient_id = pydicom.dcmread(study.seg).PatientID
+    code = (
+        "import os, shutil, sys; from racoon_data.cli.main import app\n"
+        "real = shutil.rmtree\n"
+        "def rmtree(path): real(path); os.kill(os.getpid(), 9)\n"
+        "shutil.rmtree = rmtree\n"
+        "app(sys.argv[1:])\n"
+    )
+    command = ["deid", "forget", patient_id, "--site", str(site.root), "--yes"]
+    killed = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, check=False)
+    (meanwhile,) = deidentify_files([a_study(tmp_path / "later").images[0]], door)
+    left = [*site.spool.iterdir(), *site.work.iterdir()]
+
+    ran = _racoon(*command)
+
+    assert (killed.returncode, meanwhile.outcome.code) == (-9, "deid.forgotten_patient")
+    assert left
+    assert ran.exit_code == ExitCode.DONE
+    assert [*site.spool.iterdir(), *site.work.iterdir()] == []
+    assert [entry["action"] for entry in entries(site.audit)][-1] == "forget"
+    with Register(site.vault, door.pseudonymizer.key) as register:
+        assert register.person(door.pseudonymizer.patient(patient_id)) is None
+
+
+def test_forgetting_reaches_everything_of_the_patient(tmp_path: Path, site: Site):
+    """Exports, results on their way out, a study under another number, quarantine and caches of training go too."""
+    study = a_study(site.spool / "1.2.3")
+    door = _door(site)
+    a_file(site.spool / "9.9", PatientID="OLD-1", OtherPatientIDs=pydicom.dcmread(study.seg).PatientID)
+    kept = a_file(site.spool / "8.8", PatientID="SOMEBODY", StudyInstanceUID="8.8", SOPInstanceUID="8.8.1")
+    deidentify_files(study.paths, door)
+    patient_id = pydicom.dcmread(study.seg).PatientID
+    pseudonym = door.pseudonymizer.patient(patient_id)
+    (site.work / "exports" / pseudonym).mkdir(parents=True)
+    a_file(site.outgoing / "pacs", PatientID=patient_id)
+    a_file(tmp_path / "odd", PatientID=patient_id, BurnedInAnnotation="YES", SOPInstanceUID="1.2.3.9")
+    deidentify_files(sorted((tmp_path / "odd").rglob("*.dcm")), door)
+    cache = site.federation / "job" / "cache" / ("a" * 32 + "-1")
+    cache.mkdir(parents=True)
+    (cache / "cases.json").write_text("{}")
+    with Ledger(site.ledger) as ledger:
+        ledger.remember("publish", "a" * 64, "", {"name": "lung", "patients": [pseudonym]})
+
+    ran = _racoon("deid", "forget", patient_id, "--site", site.root, "--yes", "--json")
+
+    assert json.loads(ran.stdout)["datasets"] == ["lung"]
+    gone = [site.work / pseudonym, site.work / "exports" / pseudonym, site.spool / "1.2.3", site.spool / "9.9", cache]
+    assert [path for path in gone if path.exists()] == []
+    assert [*site.quarantine.iterdir(), *(site.outgoing / "pacs").rglob("*.dcm")] == []
+    assert kept.exists()

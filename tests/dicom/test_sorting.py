@@ -8,7 +8,8 @@ import pytest
 from pydicom.uid import generate_uid
 
 from racoon_data.dicom.sorting import files_under, sort_files
-from racoon_data.errors import NothingMatchedError, SettingsError
+from racoon_data.dicom.stacking import geometry_of
+from racoon_data.errors import InconsistentSeriesError, NothingMatchedError, SettingsError
 from racoon_data.labels import CodedConcept
 from racoon_data.outcomes import Status
 from racoon_data.testing.makers import Measured, a_seg, a_series, an_rtstruct, an_sr, not_dicom, rectangle, truncated
@@ -217,6 +218,45 @@ def test_a_copy_is_used_once(tmp_path: Path):
 
     assert [len(series.slices) for series in found.series] == [3]
     assert [(one.code, one.status) for one in found.outcomes] == [("dicom.duplicate_instance", Status.SKIPPED)]
+
+
+def _again(folder: Path, change) -> None:
+    """Write a slice of a series of three once more, under another UID and number, with a change."""
+    made = a_series(folder, slices=3)
+    shutil.copy(made.paths[1], folder / "again.dcm")
+    edit([folder / "again.dcm"], lambda one: one.update({"SOPInstanceUID": generate_uid(), "InstanceNumber": 9}))
+    edit([folder / "again.dcm"], change)
+
+
+def test_the_same_slice_under_two_uids_is_used_once(tmp_path: Path):
+    """A slice that was sent twice does not cost the series; the second file is named."""
+    _again(tmp_path, lambda one: None)
+
+    found = sort_files(files_under(tmp_path), root=tmp_path)
+
+    assert [len(series.slices) for series in found.series] == [3]
+    assert [(str(one.ref), one.code, one.status) for one in found.outcomes] == [
+        ("file again.dcm", "dicom.duplicate_slice", Status.SKIPPED)
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: setattr(one, "PixelData", b"\1" + one.PixelData[1:]),
+        lambda one: setattr(one, "RescaleIntercept", 7),
+    ],
+    ids=["one pixel", "rescale"],
+)
+def test_slices_in_one_place_that_differ_are_both_kept(tmp_path: Path, change):
+    """Which of two slices is right is not guessed: both stay, and no volume can be made of them."""
+    _again(tmp_path, change)
+
+    found = sort_files(files_under(tmp_path), root=tmp_path)
+
+    assert [len(series.slices) for series in found.series] == [4]
+    with pytest.raises(InconsistentSeriesError, match="same place"):
+        geometry_of(found.series[0])
 
 
 def test_two_contents_of_one_instance_are_both_set_aside(tmp_path: Path):

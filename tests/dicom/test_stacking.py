@@ -110,10 +110,10 @@ def test_rounded_positions_are_accepted(tmp_path: Path):
 
 
 def test_a_repeated_position_is_refused(tmp_path: Path):
-    """Two slices in one place are no volume; both are named."""
+    """Two slices in one place that differ are no volume; both are named."""
     made = a_series(tmp_path, slices=5)
     shutil.copy(made.paths[2], tmp_path / "again.dcm")
-    edit([tmp_path / "again.dcm"], lambda one: setattr(one, "SOPInstanceUID", generate_uid()))
+    edit([tmp_path / "again.dcm"], lambda one: one.update({"SOPInstanceUID": generate_uid(), "RescaleIntercept": 5}))
 
     with pytest.raises(InconsistentSeriesError, match=r"same place.*2 and 3"):
         geometry_of(one_series(tmp_path))

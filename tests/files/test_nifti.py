@@ -6,7 +6,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -34,6 +34,7 @@ _SHAPE = st.tuples(*(st.integers(1, 5),) * 3)
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(angles=st.tuples(_ANGLE, _ANGLE, _ANGLE), sizes=_SIZES, corner=_CORNER, shape=_SHAPE, is_flipped=st.booleans())
+@example(angles=(0, 0, 0.0625), sizes=(1, 2, 0.25), corner=(0, 0, 0), shape=(1, 3, 1), is_flipped=False)
 def test_every_voxel_keeps_its_patient_position(tmp_path: Path, angles, sizes, corner, shape, is_flipped):
     """Voxel to patient position to NIfTI RAS and back is the same place, on any grid, by another reader too."""
     matrix = np.eye(4)

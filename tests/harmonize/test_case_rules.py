@@ -3,7 +3,13 @@
 import pytest
 
 from racoon_data.cases import CaseRule, ChannelRule
-from racoon_data.errors import AmbiguousCaseError, NoAnnotationError, NoChannelError, SettingsError
+from racoon_data.errors import (
+    AmbiguousCaseError,
+    NoAnnotationError,
+    NoChannelError,
+    RecognizableFaceError,
+    SettingsError,
+)
 from racoon_data.harmonize.case_rules import candidates, select
 from tests.harmonize.makers import a_series
 
@@ -147,3 +153,16 @@ def test_every_series_is_explained():
     listed = candidates([a_series("1.2.2"), a_series("1.2.1", slices=1)], CT)
 
     assert [str(one) for one in listed] == ["series 1.2.1: 1 slices are fewer than 3", "series 1.2.2: fits"]
+
+
+@pytest.mark.parametrize("per", ["study", "annotated-series"])
+def test_faces_are_refused_where_the_rule_says_so(per):
+    """A series marked as showing a face sets the case aside with its own code; by default it is allowed."""
+    head = a_series(has_face=True)
+
+    assert select([head], _rule(per=per), annotated=_masks(head))
+    with pytest.raises(RecognizableFaceError) as caught:
+        select([head], _rule(per=per, faces="refuse"), annotated=_masks(head))
+    assert (caught.value.code, caught.value.is_skip) == ("case.recognizable_face", True)
+    assert head.ref.series_uid in caught.value.message
+    assert select([a_series()], _rule(faces="refuse"))

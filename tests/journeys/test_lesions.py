@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pydicom
 
-from racoon_data.testing.makers import SegStyle, a_seg, a_series
+from racoon_data.testing.makers import SegStyle, a_seg, a_series, an_rtstruct, rectangle
 from tests.journeys.steps import SMALL, reasons, walk
 
 
@@ -38,6 +38,20 @@ def test_a_lesion_left_out_keeps_its_case_out(folder):
     position = dataset.PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0]
     position.ImagePositionPatient = [position.ImagePositionPatient[0] + 0.4, *position.ImagePositionPatient[1:]]
     dataset.save_as(seg.path)
+
+    account = walk(folder, expect=0)
+
+    assert reasons(account, "cases") == {"case.incomplete_labels": 1}
+
+
+def test_a_region_left_out_keeps_its_case_out(folder):
+    """An ROI in a frame of reference of no series here costs its case, which would call it background."""
+    series = a_series(folder / "archive" / "P2" / "ct", patient_id="P2", seed="P2", **SMALL)
+    lines = {name: [rectangle(k, columns=(3, 12), rows=(3, 12))] for name, k in (("Lesion", 2), ("Lesion 2", 5))}
+    path, _ = an_rtstruct(folder / "archive" / "P2" / "rs", series, lines)
+    dataset = pydicom.dcmread(path)
+    dataset.StructureSetROISequence[1].ReferencedFrameOfReferenceUID = "1.2.9.9"
+    dataset.save_as(path)
 
     account = walk(folder, expect=0)
 

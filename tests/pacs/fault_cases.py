@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -288,25 +287,3 @@ def _assert_clean(folder: Path, spool: Path) -> None:
     outside = [path for path in outside if path.parent.name != "made" and "ledger" not in path.name]
     assert outside == []
     assert list(folder.rglob("*.partial")) == []
-
-
-def page() -> str:
-    """Run every case and write the page of the documentation."""
-    lines = [
-        "# What a faulty peer does to a retrieval",
-        "",
-        "Each case is a peer made of bytes, fetched from by C-GET; it holds three instances. Expected and seen say the",
-        "verdict, instances that arrived of those expected, and what became of the others. In no case is anything",
-        "written outside the spool or left torn. Written by `python -m tests.pacs.fault_cases`; a test runs the list.",
-        "",
-        "| What the peer does | Expected | Seen |",
-        "|---|---|---|",
-    ]
-    for case in CASES:
-        with tempfile.TemporaryDirectory() as name:
-            lines.append(f"| {case.name} | {case.expected} | {run(case, Path(name))} |")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    (Path(__file__).parents[2] / "docs" / "pacs-faults.md").write_text(page(), encoding="utf-8")

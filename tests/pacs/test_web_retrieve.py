@@ -69,7 +69,7 @@ def test_only_what_is_missing_is_asked_for(fetched, web, archive, spool):
 
     assert verdict.verdict is Verdict.COMPLETE
     assert [event.kind for event in events].count("receive") == 5
-    assert web.served - before == 8  # series list and two image lists, two pages each; one series, one instance
+    assert web.served - before == 10  # count, series list and two image lists, two pages each; one series, one instance
 
 
 CASES = {

@@ -115,7 +115,7 @@ def test_a_label_map_that_resampling_emptied_is_a_failure():
     case = drifted(after_ml=0.0, drift_percent=-100.0, vanished=1, vanished_ml=1.0)
     empty = replace(case.label_map, array=np.zeros_like(labels()))
     gone = tuple(
-        replace(one, masks=tuple(replace(mask, mask=np.zeros_like(mask.mask)) for mask in one.masks))
+        replace(one, masks=tuple(replace(mask, drawn=np.zeros_like(mask.mask)) for mask in one.masks))
         for one in case.annotations
     )
 

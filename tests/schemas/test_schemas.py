@@ -31,6 +31,7 @@ WRONG = {
     "outcome": (("status",), "lost"),
     "pacs-profile": (("methods", 0), "fax"),
     "pull-plan": (("studies", 0, "instances"), -1),
+    "deid-profile": (("devices", 0, "rows"), 0),
     "qc-finding": (("severity",), "bad"),
     "report-mapping": (("format",), "pdf"),
     "quarantine-note": (("fate",), "lost"),

@@ -7,6 +7,7 @@ import json
 from pydantic import BaseModel
 
 from racoon_data.annotations.tools.mapping import ReportMapping
+from racoon_data.deid.profile import Profile
 from racoon_data.faults import FaultPlan
 from racoon_data.files.case_sidecar import CaseSidecar
 from racoon_data.files.label_file import LabelFile
@@ -30,6 +31,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "pacs-profile": PacsProfile,
     "pull-plan": PullPlan,
     "fault-plan": FaultPlan,
+    "deid-profile": Profile,
 }
 
 

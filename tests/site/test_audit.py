@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from racoon_data.errors import AuditError, DiskFullError
 from racoon_data.site import audit
-from racoon_data.site.audit import AuditLog, entries, head_path, verify
+from racoon_data.site.audit import AuditLog, Seal, entries, head_path, verify
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def test_whole_log_is_whole(log: AuditLog):
     assert verify(log.path) == 10
     assert [line["line"] for line in lines] == list(range(1, 11))
     assert lines[3]["action"] == "deidentify"
-    assert lines[0]["actor"] == f"uid {os.getuid()}"
+    assert str(lines[0]["actor"]).endswith(f"uid {os.getuid()})")
     assert log.path.stat().st_mode & 0o077 == 0
 
 
@@ -140,6 +141,74 @@ def test_a_missing_log_is_an_error(tmp_path: Path):
     """An absent log is not a log without lines."""
     with pytest.raises(AuditError):
         verify(tmp_path / "audit.jsonl")
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> AuditLog:
+    """A log of ten lines under a seal."""
+    (tmp_path / "vault").mkdir()
+    log = AuditLog(tmp_path / "audit.jsonl", "Kim", Seal(b"k" * 32, tmp_path / "vault" / "audit.lines"))
+    for number in range(10):
+        log.append("deidentify", input=f"{number:064x}")
+    return log
+
+
+def _rewrite(log: AuditLog, seal: Seal | None = None) -> None:
+    """Write the whole log anew with one line less, each line and the head fitting the one before."""
+    lines = list(entries(log.path))[:-1]
+    log.path.unlink()
+    head_path(log.path).unlink()
+    forged = AuditLog(log.path, "Kim", seal)
+    for line in lines:
+        forged.append("deidentify", input=f"{line['line']:064x}")
+
+
+@pytest.mark.parametrize("seal", [None, Seal(b"x" * 32, Path("/dev/null/floor"))], ids=["unsealed", "own seal"])
+def test_a_log_rewritten_as_a_whole_is_found(sealed: AuditLog, tmp_path: Path, seal: Seal | None):
+    """Without the key nobody can write a head that passes; the chain alone would look whole; nothing is added."""
+    _rewrite(sealed, replace(seal, floor=tmp_path / "other") if seal else None)
+
+    assert verify(sealed.path) == 9
+    with pytest.raises(AuditError, match="seal"):
+        verify(sealed.path, seal=sealed.seal)
+    with pytest.raises(AuditError, match="seal"):
+        sealed.append("deidentify")
+
+
+def test_an_old_copy_is_found(sealed: AuditLog):
+    """Yesterday's log with yesterday's head bears a true seal, and has fewer lines than the vault remembers."""
+    log, head = sealed.path.read_bytes(), head_path(sealed.path).read_bytes()
+    sealed.append_all([("deidentify", {}), ("deidentify", {})])
+    sealed.path.write_bytes(log)
+    head_path(sealed.path).write_bytes(head)
+
+    with pytest.raises(AuditError, match="12 lines before"):
+        verify(sealed.path, seal=sealed.seal)
+
+
+def test_a_sealed_log_goes_on(sealed: AuditLog):
+    """It is whole with and without the key, and a line whose head was not written in time is no break."""
+    head = head_path(sealed.path).read_bytes()
+    sealed.append("lookup")
+    assert (verify(sealed.path), verify(sealed.path, seal=sealed.seal)) == (11, 11)
+
+    head_path(sealed.path).write_bytes(head)
+    (sealed.path.parent / "vault" / "audit.lines").write_text("10\n")
+    sealed.append("lookup")
+
+    assert verify(sealed.path, seal=sealed.seal) == 12
+    assert {entry["actor"] for entry in entries(sealed.path)} == {"Kim"}
+
+
+def test_a_log_from_before_the_key_is_sealed_from_now_on(log: AuditLog, tmp_path: Path):
+    """The first line under a key seals what was there."""
+    seal = Seal(b"k" * 32, tmp_path / "vault-audit.lines")
+
+    assert verify(log.path, seal=seal) == 10
+    AuditLog(log.path, seal=seal).append("deidentify")
+
+    assert verify(log.path, seal=seal) == 11
+    assert seal.lines_before() == 11
 
 
 def test_two_processes_write_one_chain(tmp_path: Path):

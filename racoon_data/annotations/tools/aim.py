@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from racoon_data.annotations.tools.labelled import head_of
-from racoon_data.annotations.tools.mapper import MappedReader
-from racoon_data.annotations.tools.mapping import ReportMapping, load_mapping
+from racoon_data.annotations.tools.trees import head_of
 from racoon_data.tool_exports import Look, Masks, ToolExport
+
+if TYPE_CHECKING:
+    from racoon_data.annotations.tools.mapper import MappedReader
 
 _MAPPING = Path(__file__).with_name("aim.toml")
 
 
 @lru_cache(maxsize=1)
-def _mapping() -> ReportMapping:
-    return load_mapping(_MAPPING)
+def _mapped() -> MappedReader:
+    from racoon_data.annotations.tools.mapper import MappedReader
+    from racoon_data.annotations.tools.mapping import load_mapping
+
+    return MappedReader(load_mapping(_MAPPING), AimReader.kind)
 
 
 class AimReader:
@@ -29,7 +34,7 @@ class AimReader:
 
     def look(self, path: Path) -> Look:
         """Read every image annotation; see ``MappedReader.look``."""
-        return MappedReader(_mapping(), self.kind).look(path)
+        return _mapped().look(path)
 
     def masks(self, path: Path, export: ToolExport) -> Masks:
         """Give none."""

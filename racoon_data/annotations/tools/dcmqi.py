@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from racoon_data.annotations.tools.json_documents import Table, dicom_code, read_object, tables_at, text_at, whole_at
-from racoon_data.annotations.tools.labelled import head_of
+from racoon_data.annotations.tools.trees import head_of
 from racoon_data.annotations.tools.volumes import SUFFIXES, read_grid, read_volume, require_one_grid
 from racoon_data.errors import BrokenExportError
 from racoon_data.labels import Segment

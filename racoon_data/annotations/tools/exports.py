@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from racoon_data import plugins
 from racoon_data.annotations.tools.aim import AimReader
 from racoon_data.annotations.tools.dcmqi import DcmqiReader
 from racoon_data.annotations.tools.fhir import FhirReader
 from racoon_data.annotations.tools.labelled import LabelFileReader
-from racoon_data.annotations.tools.mapper import MappedReader
-from racoon_data.annotations.tools.mapping import ReportMapping
 from racoon_data.annotations.tools.mitk import MitkReader
 from racoon_data.annotations.tools.slicer import SlicerReader
 from racoon_data.dicom.series import AnnotationFile, Series
@@ -35,8 +34,12 @@ from racoon_data.refs import FileRef, InstanceRef
 from racoon_data.runner.run import run_items
 from racoon_data.tool_exports import Look, OwnMask, ToolExport
 
+if TYPE_CHECKING:
+    from racoon_data.annotations.tools.mapping import ReportMapping
+
 STEP = "read"
 _MASKS, _REPORT = "SEG", "SR"
+BUILT_IN = (MitkReader, SlicerReader, LabelFileReader, DcmqiReader, FhirReader, AimReader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +82,7 @@ def tool_readers() -> tuple[ToolReader, ...]:
     """
     names = plugins.found(plugins.ANNOTATION_READERS)
     loaded = (plugins.load(plugins.ANNOTATION_READERS, name)() for name in names)
-    own = (MitkReader(), SlicerReader(), LabelFileReader(), DcmqiReader(), FhirReader(), AimReader())
-    return (*(one for one in loaded if isinstance(one, ToolReader)), *own)
+    return (*(one for one in loaded if isinstance(one, ToolReader)), *(kind() for kind in BUILT_IN))
 
 
 def look_into(paths: Iterable[Path], *, mapping: ReportMapping | None = None, root: Path | None = None) -> LookedInto:
@@ -91,7 +93,7 @@ def look_into(paths: Iterable[Path], *, mapping: ReportMapping | None = None, ro
         mapping: Mapping file for vendor reports; it has the first claim.
         root: Folder that file names in outcomes start from.
     """
-    readers = ((MappedReader(mapping),) if mapping else ()) + tool_readers()
+    readers = _mapped(mapping) + tool_readers()
     claimed = [(path, reader) for path in paths if (reader := _claimant(path, readers)) is not None]
     items = [(FileRef(_name(path, root)), (path, reader)) for path, reader in claimed]
     files: dict[str, ExportFile] = {}
@@ -109,6 +111,14 @@ def look_into(paths: Iterable[Path], *, mapping: ReportMapping | None = None, ro
             else:
                 files[export.uid] = as_file(path, export, reader)
     return LookedInto(tuple(files.values()), tuple(outcomes), frozenset(taken))
+
+
+def _mapped(mapping: ReportMapping | None) -> tuple[ToolReader, ...]:
+    if mapping is None:
+        return ()
+    from racoon_data.annotations.tools.mapper import MappedReader
+
+    return (MappedReader(mapping),)
 
 
 def _claimant(path: Path, readers: Iterable[ToolReader]) -> ToolReader | None:
@@ -213,7 +223,7 @@ def read_export(file: ExportFile, series: Series | None, geometry: Geometry | No
 def undescribed(drawn: OwnMask) -> ItemIssue:
     """Say that a stored value means nothing."""
     message = f"{int(drawn.mask.sum())} voxel(s) are described by no segment and were left out"
-    return ItemIssue(f"label value {-drawn.number}", BrokenItemError.code, message)
+    return ItemIssue(f"label value {-drawn.number}", BrokenItemError.code, message, is_left_out=True)
 
 
 def placing_notes(number: int, placed: Placed) -> list[str]:

@@ -20,7 +20,7 @@ from racoon_data.annotations.tools.fhir_types import (
     value_of,
 )
 from racoon_data.annotations.tools.json_documents import Table, read_object, table_at, tables_at, text_at
-from racoon_data.annotations.tools.labelled import head_of
+from racoon_data.annotations.tools.trees import head_of
 from racoon_data.errors import (
     AnnotationError,
     BrokenExportError,

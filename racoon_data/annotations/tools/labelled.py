@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from racoon_data.annotations.tools.trees import read_bytes
+from racoon_data.annotations.tools.trees import head_of, read_bytes
 from racoon_data.annotations.tools.volumes import LabelVolume, beside, read_grid, read_volume, require_one_grid
 from racoon_data.errors import BrokenExportError
-from racoon_data.files.label_file import FORMAT, SUFFIX, LabelFile, finding_of, load_label_file, segment_of
 from racoon_data.labels import Segment
 from racoon_data.refs import InstanceRef
-from racoon_data.tool_exports import Look, Masks, OwnMask, Pointers, ToolExport, content_uid
+from racoon_data.tool_exports import LABELS, LABELS_SUFFIX, Look, Masks, OwnMask, Pointers, ToolExport, content_uid
 
-_HEAD = 4096
+if TYPE_CHECKING:
+    from racoon_data.files.label_file import LabelFile
 
 
 class LabelFileReader:
@@ -24,9 +25,9 @@ class LabelFileReader:
     def claims(self, path: Path) -> bool:
         """Tell whether the name or the first bytes are a label file's."""
         name = path.name.lower()
-        if name.endswith(SUFFIX):
+        if name.endswith(LABELS_SUFFIX):
             return True
-        return name.endswith(".json") and FORMAT.encode() in head_of(path)
+        return name.endswith(".json") and LABELS.encode() in head_of(path)
 
     def look(self, path: Path) -> Look:
         """Read the label file and its volumes' headers.
@@ -34,6 +35,8 @@ class LabelFileReader:
         Raises:
             BrokenExportError: It does not fit its schema, names no content, or its volumes cannot be read.
         """
+        from racoon_data.files.label_file import finding_of, load_label_file
+
         data = read_bytes(path)
         document = load_label_file(path)
         if not document.masks and not document.findings:
@@ -58,6 +61,8 @@ class LabelFileReader:
 
     def masks(self, path: Path, export: ToolExport) -> Masks:
         """Read one mask per label."""
+        from racoon_data.files.label_file import load_label_file
+
         document = load_label_file(path)
 
         @lru_cache(maxsize=1)
@@ -68,15 +73,6 @@ class LabelFileReader:
             yield OwnMask(segment.number, volume(name).mask(value))
         for part in document.masks:
             yield from volume(part.file).undescribed(label.value for label in part.labels)
-
-
-def head_of(path: Path) -> bytes:
-    """Read the first bytes of a file, none where it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return stream.read(_HEAD)
-    except OSError:
-        return b""
 
 
 def _pointers(document: LabelFile) -> Pointers:
@@ -92,6 +88,8 @@ def _pointers(document: LabelFile) -> Pointers:
 
 def _segments(document: LabelFile) -> list[tuple[Segment, str, int]]:
     """Give each label with its file and voxel value; numbers run through all files."""
+    from racoon_data.files.label_file import segment_of
+
     parts = [(part.file, label) for part in document.masks for label in part.labels]
     return [
         (segment_of(label, number=number), file, label.value) for number, (file, label) in enumerate(parts, start=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from racoon_data.annotations.tools.labelled import head_of
+from racoon_data.annotations.tools.trees import head_of
 from racoon_data.annotations.tools.volumes import read_volume
 from racoon_data.errors import BrokenExportError, BrokenItemError, UncodedItemError
 from racoon_data.files.nrrd import Nrrd, read_nrrd

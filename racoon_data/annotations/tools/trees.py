@@ -17,6 +17,7 @@ from racoon_data.errors import BrokenExportError, HostileExportError
 MAX_BYTES = 64 << 20
 MAX_DEPTH = 64
 MAX_NODES = 2_000_000
+_HEAD = 4096
 _ROW = "row"
 _ITEM = "item"
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"')
@@ -61,6 +62,15 @@ class Node:
             if node.text:
                 yield node
             waiting += reversed(node.children)
+
+
+def head_of(path: Path) -> bytes:
+    """Read the first bytes of a file, none where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_HEAD)
+    except OSError:
+        return b""
 
 
 def read_bytes(path: Path) -> bytes:

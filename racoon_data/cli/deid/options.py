@@ -29,11 +29,10 @@ def site_at(site: Path | None) -> Site:
 
 
 def names_of(site: Site) -> Pseudonymizer:
-    """Give the pseudonyms under a site's key."""
-    from racoon_data.deid.pseudonyms import Pseudonymizer
-    from racoon_data.deid.vault import load_key
+    """Give the pseudonyms of a site."""
+    from racoon_data.deid.naming import names_of as names_at
 
-    return Pseudonymizer(load_key(site.vault))
+    return names_at(site)
 
 
 def site_if_needed(site: Path | None, *, is_needed: bool) -> Site | None:

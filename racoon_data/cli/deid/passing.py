@@ -39,7 +39,12 @@ def run(
         act = rehearse_files if dry_run else deidentify_files
         results = act(paths, door, workers=workers, on_event=on_event)
     _show(results, as_json=as_json, is_rehearsal=dry_run)
-    if any(result.value is None and result.outcome.code != "dicom.not_dicom" for result in results):
+    codes = {result.outcome.code for result in results if result.value is None}
+    if codes and codes == {"dicom.not_dicom"} and len(results) == sum(result.value is None for result in results):
+        raise NothingMatchedError("none of the files is DICOM", hint="name the folder that the PACS exported")
+    if "deid.pseudonym_service" in codes:
+        raise typer.Exit(int(ExitCode.PEER))
+    if codes - {"dicom.not_dicom"}:
         raise typer.Exit(int(ExitCode.PARTIAL))
 
 
@@ -73,17 +78,20 @@ def _door(
     out: Path, *, key_file: Path | None, profile: Path | None, quarantine: Path | None, site: Path | None
 ) -> Door:
     from racoon_data.deid.door import Door
+    from racoon_data.deid.logs import log_of
+    from racoon_data.deid.naming import service_of
     from racoon_data.deid.profile import load_profile
-    from racoon_data.deid.pseudonyms import Pseudonymizer
+    from racoon_data.deid.pseudonyms import Given, Pseudonymizer
     from racoon_data.deid.vault import load_key, read_key_file
-    from racoon_data.site.audit import AuditLog
 
     home = site_if_needed(site, is_needed=key_file is None)
     secret = read_key_file(key_file) if key_file is not None else load_key(home.vault if home else out)
+    service = service_of(home) if home else None
+    names = Pseudonymizer(secret, Given(service.source) if service else None)
     aside = quarantine or (home.quarantine if home else out.with_name(out.name + "-quarantine"))
-    log, vault = (AuditLog(home.audit), home.vault) if home else (None, None)
+    log, vault = (log_of(home), home.vault) if home else (None, None)
     options = load_profile(profile or (home.profile if home else None))
-    return Door(out, aside, options, Pseudonymizer(secret), log, vault)
+    return Door(out, aside, options, names, log, vault, service=service)
 
 
 def _show(results: tuple[Result[DeidentifiedInstance], ...], *, as_json: bool, is_rehearsal: bool) -> None:
@@ -91,13 +99,23 @@ def _show(results: tuple[Result[DeidentifiedInstance], ...], *, as_json: bool, i
 
     counts = tally(result.outcome for result in results)
     if as_json:
-        objects = [{**r.outcome.to_json(), "path": str(r.value.path) if r.value else ""} for r in results]
+        objects = [
+            {
+                **r.outcome.to_json(),
+                "path": str(r.value.path) if r.value else "",
+                "text_recognition": str(r.value.look) if r.value else "",
+            }
+            for r in results
+        ]
         totals = {"done": counts.done, "skipped": counts.skipped, "failed": counts.failed}
         console.document({"is_dry_run": is_rehearsal, "counts": totals, "objects": objects})
         return
     aside = [result.outcome for result in results if result.value is None]
     if aside:
         console.table(("object", "code", "why"), [(one.ref, one.code, one.message) for one in aside])
+    unread = sum(result.value.look == "not installed" for result in results if result.value is not None)
+    if unread:
+        console.talk(f"{unread} pictures passed by a rule without a second look: tesseract is not installed")
     verb = "would pass" if is_rehearsal else "passed"
     console.result(
         f"{counts.done} of {counts.total} objects {verb}, {counts.skipped} set aside, {counts.failed} failed"

@@ -83,9 +83,9 @@ def _decide(start: str, fate: Fate, reason: str, *, folder: Path | None, site: P
 
 
 def _quarantine(folder: Path | None, site: Path | None) -> tuple[Path, AuditLog | None]:
-    from racoon_data.site.audit import AuditLog
+    from racoon_data.deid.logs import log_of
 
     if folder is not None:
         return folder, None
     home = site_at(site)
-    return home.quarantine, AuditLog(home.audit)
+    return home.quarantine, log_of(home)

@@ -15,6 +15,7 @@ from racoon_data.outcomes import exit_code_of
 if TYPE_CHECKING:
     from racoon_data.deid.forget import Forgetting
     from racoon_data.deid.pseudonyms import Pseudonymizer
+    from racoon_data.deid.register import Register
 
 
 def lookup(
@@ -24,11 +25,11 @@ def lookup(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what a pseudonym stands for; the audit log notes it. Example: racoon deid lookup PABC --reason recall."""
+    from racoon_data.deid.logs import log_of
     from racoon_data.deid.register import Register
-    from racoon_data.site.audit import AuditLog
 
     home = site_at(site)
-    names, log = names_of(home), AuditLog(home.audit)
+    names, log = names_of(home), log_of(home)
     rows = []
     with Register(home.vault, names.key) as register:
         for one in pseudonyms:
@@ -55,10 +56,10 @@ def restore(
     as_json: JsonOption = False,
 ) -> None:
     """Give results their patient again, for an approved node. Example: racoon deid restore results --to pacs."""
+    from racoon_data.deid.logs import log_of
     from racoon_data.deid.register import Register
     from racoon_data.deid.restore import WayBack, restore_files
     from racoon_data.dicom.sorting import files_under
-    from racoon_data.site.audit import AuditLog
 
     home = site_at(site)
     if to not in home.settings.deid.results_to:
@@ -69,7 +70,7 @@ def restore(
     if not paths:
         raise NothingMatchedError("there is nothing to restore", hint="name a file or folder of SEG, SR or RTSTRUCT")
     with Register(home.vault, names.key) as register:
-        way = WayBack(home.outgoing / to, to, register, names, AuditLog(home.audit))
+        way = WayBack(home.outgoing / to, to, register, names, log_of(home))
         results = restore_files(paths, way, is_rehearsal=dry_run)
     rows = [
         {"file": path.name, **one.outcome.to_json(), "path": str(one.value.path) if one.value else ""}
@@ -90,11 +91,11 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Search a folder for the identifiers the vault knows. Example: racoon deid verify datasets/lung."""
+    from racoon_data.deid.logs import log_of
     from racoon_data.deid.register import Register
     from racoon_data.deid.verify import known_from, verify_files
     from racoon_data.dicom.sorting import files_under
     from racoon_data.outcomes import Status
-    from racoon_data.site.audit import AuditLog
 
     home = site_at(site)
     names, paths = names_of(home), files_under(folder)
@@ -106,7 +107,7 @@ def verify(
     bad = [
         (path, one.outcome) for path, one in zip(paths, results, strict=True) if one.outcome.status is not Status.DONE
     ]
-    AuditLog(home.audit).append("verify", files=len(paths), suspicious=len(bad))
+    log_of(home).append("verify", files=len(paths), suspicious=len(bad))
     if as_json:
         rows = [{"path": str(path), "code": end.code, "message": end.message} for path, end in bad]
         document = {"files": len(paths), "patients": len(known.by_patient), "exempt": known.exempt, "suspicious": rows}
@@ -129,24 +130,29 @@ def forget(
     """Remove a patient whose consent was withdrawn, for good. Example: racoon deid forget PABCDEFGHIJKL --dry-run."""
     from racoon_data.deid.forget import forget as remove
     from racoon_data.deid.forget import what_to_forget
+    from racoon_data.deid.logs import log_of
     from racoon_data.deid.register import Register
-    from racoon_data.site.audit import AuditLog
     from racoon_data.site.lock import site_lock
 
     home = site_at(site)
     names = names_of(home)
     with site_lock(home.root), Register(home.vault, names.key) as register:
-        found = what_to_forget(home, _pseudonym(patient, names), names)
+        found = what_to_forget(home, _pseudonym(patient, names, register), names, register)
         if not dry_run:
             if not (yes or typer.confirm(f"Remove {len(found.files)} files and folders for good?", err=True)):
                 raise SettingsError("nothing was removed", hint="answer yes, or give --yes")
-            remove(home, found, register=register, audit=AuditLog(home.audit))
+            remove(home, found, register=register, audit=log_of(home))
     _tell(found, is_rehearsal=dry_run, as_json=as_json)
 
 
-def _pseudonym(patient: str, names: Pseudonymizer) -> str:
-    is_pseudonym = len(patient) == len(names.patient("")) and patient.startswith("P") and patient.isupper()
-    return patient if is_pseudonym else names.patient(patient)
+def _pseudonym(patient: str, names: Pseudonymizer, register: Register) -> str:
+    """Give the pseudonym of a patient named by it or by the PatientID, also where it is forgotten already."""
+    if register.person(patient) is not None or patient in register.forgotten():
+        return patient
+    keyed = names.keyed(patient)
+    given = register.given(names.given.source, keyed) if names.given is not None else None
+    is_pseudonym = len(patient) == len(keyed) and patient.startswith("P") and patient.isupper()
+    return given or (patient if is_pseudonym else keyed)
 
 
 def _tell(found: Forgetting, *, is_rehearsal: bool, as_json: bool) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -20,9 +21,10 @@ from racoon_data.cli.pacs.options import (
     node_named,
     open_or_find_site,
 )
-from racoon_data.errors import ExitCode
+from racoon_data.errors import ExitCode, SettingsError
 
 if TYPE_CHECKING:
+    from racoon_data.pacs.peer import PacsNode, WebNode
     from racoon_data.pacs.profile import PacsProfile
 
 
@@ -41,12 +43,12 @@ def doctor(
 
     Exit codes: 0 usable; 4 it cannot be asked or retrieved from.
     """
-    from racoon_data.pacs.doctor import PROBES, examine
+    from racoon_data.pacs.doctor.examine import examine, rows_of
     from racoon_data.pacs.profile import profile_path, write_profile
 
-    peer = node_named(node, site, locals())
+    peer = _patient(node, site, locals())
     if dry_run:
-        names = ", ".join(probe.__name__.removeprefix("probe_").replace("_", " ") for probe in PROBES)
+        names = ", ".join(name for row in rows_of(peer) for name, _ in row)
         console.result(f"[dry-run] would ask {peer} about: {names}")
         return
     with console.progress(as_json=as_json) as on_event:
@@ -60,8 +62,21 @@ def doctor(
         raise typer.Exit(int(ExitCode.PEER))
 
 
+def _patient(name: str, site: Path | None, options: dict[str, Any]) -> PacsNode | WebNode:
+    """Take the node without what an earlier profile says about it."""
+    from racoon_data.pacs.peer import FolderNode, any_node
+
+    if options["host"] or options["port"]:
+        return node_named(name, site, options)
+    here = open_or_find_site(site)
+    peer = any_node(name, here.settings, base=here.root)
+    if isinstance(peer, FolderNode):
+        raise SettingsError("a folder needs no doctor", ref=peer, hint="racoon pacs echo looks into it")
+    return peer
+
+
 def _show(profile: PacsProfile, as_json: bool) -> None:
-    from racoon_data.pacs.doctor import names_of
+    from racoon_data.pacs.doctor.examine import names_of
 
     if as_json:
         console.document(profile.model_dump(mode="json"))

@@ -164,6 +164,16 @@ class Session:
         """
         return self._patiently("POST", url, headers, body)
 
+    def status_of_post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """Send a short body and give the status of the answer, whatever it is.
+
+        Raises:
+            PacsError: No answer came.
+        """
+        answer = self._follow("POST", url, {**headers, "Content-Length": str(len(body))}, lambda: (body,))
+        self._drop(url)
+        return answer.status
+
     def _patiently(
         self, method: str, url: str, headers: Mapping[str, str], body: Callable[[], Iterable[bytes]] | None
     ) -> Answer:

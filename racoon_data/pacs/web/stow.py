@@ -32,6 +32,7 @@ _CHUNK = 1 << 18
 _MAX_ANSWER = 16 << 20
 _FAILED, _REASON = "00081198", "FailureReason"
 _STORED, _WARNING = "00081199", "WarningReason"
+_CONTENT_TYPE = 'multipart/related; type="application/dicom"; boundary={}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,26 @@ def push(node: WebNode, paths: Sequence[Path], *, on_event: OnEvent = ignore) ->
                 settle(item.position, failure)
             session.pace.step()
     return tuple(outcomes[position] for position in range(len(paths)))
+
+
+def is_offered(session: Session) -> bool:
+    """Tell whether a service takes requests to store, by a request that holds no instance.
+
+    Raises:
+        PacsRefusedError: It lets us not in.
+        PacsError: No answer came, or one of a service in trouble.
+    """
+    boundary = f"racoon-{uuid4().hex}"
+    headers = {"Content-Type": _CONTENT_TYPE.format(boundary), "Accept": "application/dicom+json"}
+    status = session.status_of_post(f"{session.node.stow_url}/studies", headers, f"\r\n--{boundary}--\r\n".encode())
+    if status in (401, 403):
+        hint = "check the node's bearer or password, and its right to store"
+        raise PacsRefusedError(f"the service lets us not store: status {status}", ref=session.node, hint=hint)
+    if status in (404, 405, 501):
+        return False
+    if status >= 500 or status == 429:
+        raise _status(session.node, status)
+    return True
 
 
 def _batches(items: Sequence[_Item]) -> Iterator[list[_Item]]:
@@ -130,7 +151,7 @@ def _request(session: Session, batch: Sequence[_Item]) -> Answer:
     closing = f"\r\n--{boundary}--\r\n".encode()
     length = sum(len(head) + item.size for head, item in zip(heads, batch, strict=True)) + len(closing)
     headers = {
-        "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+        "Content-Type": _CONTENT_TYPE.format(boundary),
         "Content-Length": str(length),
         "Accept": "application/dicom+json",
     }
