@@ -23,6 +23,7 @@ PARSERS = {
     "racoon_data/dicom/decoders.py": "a file we wrote, behind scan() again",
     "racoon_data/deid/identity.py": "a few elements of the byte tree",
     "racoon_data/deid/selfcheck.py": "a data set that the byte tree made",
+    "racoon_data/deid/masking.py": "a few elements of the byte tree",
     "racoon_data/pacs/commitment.py": "a report behind walk_encoded()",
     "racoon_data/pacs/requests.py": "an identifier behind walk_encoded()",
 }
