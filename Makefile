@@ -11,7 +11,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
 CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
 
-.PHONY: fuzz hostile demo test check bench faults kill-loop conformance schemas docs clean help
+.PHONY: fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -44,6 +44,9 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 
 faults: $(READY) ## Run every fault case each way it shows, and write docs/pacs-faults.md
 	$(BIN)/python -m tests.pacs.fault_page
+
+memory: $(READY) ## Take an object of 2 GiB by C-STORE, C-GET and WADO-RS and print the peaks of memory (6 GiB of disk)
+	$(BIN)/python benchmarks/pacs_memory.py --mib 2047
 
 kill-loop: $(READY) ## Kill a pull 25 times at random moments and count what is torn, lost or fetched twice
 	$(BIN)/python -m tests.pacs.kill_loop

@@ -1,8 +1,9 @@
-"""Peak memory of ``racoon pacs receive`` while one multi-frame object of many MiB arrives."""
+"""Peak memory while one multi-frame object of many MiB arrives: by C-STORE, by C-GET and by WADO-RS."""
 
 from __future__ import annotations
 
 import argparse
+import filecmp
 import json
 import signal
 import struct
@@ -11,7 +12,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import orthanc as bench
 from pynetdicom.presentation import build_context
@@ -55,33 +58,79 @@ def send(node: PacsNode, mib: int) -> int:
         return channel.message()[1].number(commands.STATUS)
 
 
-def main() -> None:
-    """Start a receiver, send one object, read the receiver's peak memory, verify the file's size."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument(
-        "--mib",
-        type=int,
-        default=256,
-        help="size of the object; 2047 is the most that one element of 16 bit pixels should hold",
-    )
-    given = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="racoon-bench-") as name:
-        command = [sys.executable, "-m", "racoon_data", "pacs", "receive", "--port", "0", "--json", "--out", name]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        port = json.loads(process.stdout.readline())["port"] if process.stdout else 0
-        started = time.monotonic()
-        status = send(PacsNode("receiver", "127.0.0.1", port, "RACOON", timeout_s=60.0), given.mib)
-        wall_s = time.monotonic() - started
-        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-        peak = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+RETRIEVE = """
+import sys, time
+from pathlib import Path
+from racoon_data.pacs.peer import PacsNode, WebNode
+from racoon_data.pacs.retrieve import retrieve
+from racoon_data.refs import StudyRef
+from racoon_data.site.ledger import Ledger
+where, study = sys.argv[1], StudyRef(sys.argv[2])
+node = WebNode("web", *[where] * 3) if "/" in where else PacsNode("pacs", "127.0.0.1", int(where), "PACS")
+started, cpu = time.monotonic(), time.process_time()
+with Ledger(Path("ledger.sqlite")) as ledger:
+    (verdict,) = retrieve(node, [study], spool=Path("spool"), ledger=ledger)
+work_s, cpu_s, list_s = time.monotonic() - started, time.process_time() - cpu, 0.0
+assert verdict.verdict == "complete" and verdict.arrived == 1, verdict
+"""
+
+
+@contextmanager
+def racoon(*arguments: str) -> Iterator[tuple[dict[str, Any], int]]:
+    """Run a service of the command line; give what it says about itself, and its process."""
+    command = [sys.executable, "-m", "racoon_data", "pacs", *arguments, "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield json.loads(process.stdout.readline()) if process.stdout else {}, process.pid
+    finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=120)
-        (stored,) = Path(name).rglob("*.dcm")
-        is_whole = stored.stat().st_size > given.mib << 20
-    print(
-        f"one object of {given.mib} MiB: status 0x{status:04X}, {given.mib / wall_s:.0f} MiB/s, file whole: {is_whole}"
-    )
-    print(f"peak memory of the receiver {peak:.0f} MiB, target under 200 MiB: {'met' if peak < 200 else 'missed'}")
+        process.communicate(timeout=300)
+
+
+def peak_of(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def tell(way: str, peak_mib: float, mib_per_s: float) -> None:
+    print(f"{way:<28} peak {peak_mib:4.0f} MiB, {mib_per_s:4.0f} MiB/s: {'met' if peak_mib < 200 else 'missed'}")
+
+
+def received(folder: Path, mib: int) -> Path:
+    """Send the object to a receiver; give its file."""
+    with racoon("receive", "--port", "0", "--out", str(folder)) as (said, pid):
+        started = time.monotonic()
+        status = send(PacsNode("receiver", "127.0.0.1", said["port"], "RACOON", timeout_s=120.0), mib)
+        tell("C-STORE into pacs receive", peak_of(pid), mib / (time.monotonic() - started))
+    (stored,) = folder.rglob("*.dcm")
+    if status or stored.stat().st_size <= mib << 20:
+        raise SystemExit(f"the receiver answered 0x{status:04X} and holds {stored.stat().st_size} bytes")
+    return stored
+
+
+def main() -> None:
+    """Send one object to a receiver, serve its file, retrieve it both ways, compare the bytes, print the peaks."""
+    options = argparse.ArgumentParser(description=__doc__)
+    help_ = "size of the object; 2047 is the most that one element of 16 bit pixels should hold"
+    options.add_argument("--mib", type=int, default=256, help=help_)
+    mib = options.parse_args().mib
+    print(f"one multi-frame object of {mib} MiB; target: peak under 200 MiB")
+    with tempfile.TemporaryDirectory(prefix="racoon-bench-") as name:
+        root = Path(name)
+        (root / "archive").mkdir()
+        stored = received(root / "archive", mib)
+        (root / "archive" / "ledger.sqlite").unlink()
+        with racoon("serve", str(root / "archive"), "--port", "0", "--web-port", "0") as (said, pid):
+            for way, where in (("C-GET", str(said["port"])), ("WADO-RS", said["web"])):
+                folder = root / way
+                folder.mkdir()
+                run = bench.child(bench.python(RETRIEVE, where, bench.STUDY), folder)
+                (fetched,) = folder.rglob("*.dcm")
+                if not filecmp.cmp(stored, fetched, shallow=False):
+                    raise SystemExit(f"{way} brought other bytes")
+                tell(f"{way} by pacs pull", run.peak_mib, mib / run.work_s)
+                fetched.unlink()
+            print(f"pacs serve, which sends from memory: peak {peak_of(pid):.0f} MiB (no target)")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ BEYOND_EDGE = "reach beyond the edge of the image and were cut there"
 _HALF = 0.5 + 1e-6
 _OFF_PLANE = 0.1
 _SAME_PLANE = 0.05
+# Groups that are drawn in one stroke; more take more memory and are hardly faster.
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,17 +157,23 @@ def _drawn(slices: dict[int, list[_Placed]], box: _Box, counts: Counter[str], ne
     edges = edges_of([one.polygon - corner for one in alone], [one.k - box[0].start for one in alone])
     drawn = fill(edges, shape=(box[0].stop - box[0].start, box[1].stop - box[1].start, box[2].stop - box[2].start))
     mark_path(edges, drawn)
-    for group in groups:
-        part = None if _is_by_parity(group) else _box(group, (box[0].stop, box[1].stop, box[2].stop))
-        if part:
-            _, rows, columns = part
-            polygons = [one.polygon - np.array([columns.start, rows.start]) for one in group]
-            size = (rows.stop - rows.start, columns.stop - columns.start)
-            found, nested = combine(polygons, shape=size, xor=False, nesting=nesting)
-            counts += nested
-            top, left = rows.start - box[1].start, columns.start - box[2].start
-            drawn[group[0].k - box[0].start, top : top + size[0], left : left + size[1]] |= found
+    others = [group for group in groups if not _is_by_parity(group)]
+    for start in range(0, len(others), _AT_ONCE):
+        _combine(others[start : start + _AT_ONCE], (box, drawn), counts, nesting)
     return drawn
+
+
+def _combine(groups: Sequence[list[_Placed]], onto: tuple[_Box, Mask], counts: Counter[str], nesting: Nesting) -> None:
+    """Draw groups of contours that nest or cross, all in one stroke, each in a box of its own."""
+    box, drawn = onto
+    limits = (box[0].stop, box[1].stop, box[2].stop)
+    parts = [(group, part) for group in groups if (part := _box(group, limits)) is not None]
+    polygons = [[one.polygon - np.array([part[2].start, part[1].start]) for one in group] for group, part in parts]
+    sizes = [(part[1].stop - part[1].start, part[2].stop - part[2].start) for _, part in parts]
+    for (group, part), (mask, nested) in zip(parts, combine(polygons, sizes, nesting=nesting), strict=True):
+        counts.update(nested)
+        top, left = part[1].start - box[1].start, part[2].start - box[2].start
+        drawn[group[0].k - box[0].start, top : top + mask.shape[0], left : left + mask.shape[1]] |= mask
 
 
 def _is_by_parity(group: Sequence[_Placed]) -> bool:

@@ -120,30 +120,36 @@ def _lines(first: npt.NDArray[np.float64], last: npt.NDArray[np.float64], *, lim
 
 
 def combine(
-    polygons: Sequence[Polygon], *, shape: tuple[int, int], xor: bool, nesting: Nesting = Nesting.XOR
-) -> tuple[Mask, Counter[str]]:
-    """Fill the contours of one ROI in one slice.
+    groups: Sequence[Sequence[Polygon]], shapes: Sequence[tuple[int, int]], *, nesting: Nesting = Nesting.XOR
+) -> list[tuple[Mask, Counter[str]]]:
+    """Fill plain contours (CLOSED_PLANAR) that lie inside or across each other, group by group.
 
     Args:
-        polygons: Closed contours, vertices (i, j) in voxel units.
-        shape: Rows and columns of the slice.
-        xor: The contours are declared CLOSEDPLANAR_XOR; otherwise they are plain CLOSED_PLANAR.
-        nesting: What plain contours inside others mean, which the standard leaves open: ``XOR`` makes a
-            contour inside an odd number of others a hole (as most systems mean it) and joins contours
-            that merely cross; ``UNION`` joins all.
+        groups: Closed contours of one slice and ROI, vertices (i, j) in voxel units.
+        shapes: Rows and columns of each group's result.
+        nesting: What contours inside others mean, which the standard leaves open: ``XOR`` makes a contour
+            inside an odd number of others a hole (as most systems mean it) and joins contours that merely
+            cross; ``UNION`` joins all.
 
     Returns:
-        Boolean array ``[j, i]`` and how many contours were nested, crossing or repeated.
+        For each group a boolean array ``[j, i]`` and how many contours were nested, crossing or repeated.
     """
-    counts: Counter[str] = Counter()
-    edges = edges_of(polygons, range(len(polygons)))
-    fills = fill(edges, shape=(len(polygons), *shape))
-    if xor or len(polygons) == 1:
-        mask: Mask = np.logical_xor.reduce(fills, axis=0)
-    else:
-        mask = _nest(list(fills), counts, nesting)
-    mark_path(Edges(edges.start, edges.stop, np.zeros_like(edges.plane)), mask[None])
-    return mask, +counts
+    if not groups:
+        return []
+    sizes = [len(group) for group in groups]
+    edges = edges_of([polygon for group in groups for polygon in group], range(sum(sizes)))
+    rows, columns = (max(shape[axis] for shape in shapes) for axis in (0, 1))
+    fills = fill(edges, shape=(sum(sizes), rows, columns))
+    paths = np.zeros((len(groups), rows, columns), dtype=np.bool_)
+    of_group = np.repeat(np.arange(len(groups)), sizes)
+    mark_path(Edges(edges.start, edges.stop, of_group[edges.plane]), paths)
+    ends = np.cumsum(sizes)
+    results = []
+    for path, end, size, (high, wide) in zip(paths, ends, sizes, shapes, strict=True):
+        counts: Counter[str] = Counter()
+        mask = _nest(list(fills[end - size : end, :high, :wide]), counts, nesting) | path[:high, :wide]
+        results.append((mask, +counts))
+    return results
 
 
 def _nest(fills: Sequence[Mask], counts: Counter[str], nesting: Nesting) -> Mask:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,24 +15,24 @@ from racoon_data import __version__
 from racoon_data.deid.admission import admitted, refuse_incomplete
 from racoon_data.deid.cleaning import clean
 from racoon_data.deid.faces import is_marked
+from racoon_data.deid.identity import identity_in
 from racoon_data.deid.naming import PseudonymService, known_names, named, patients_in
 from racoon_data.deid.origin import original_of
 from racoon_data.deid.profile import EDITION, Profile
 from racoon_data.deid.pseudonyms import Given, Pseudonymizer
+from racoon_data.deid.publishing import publish
 from racoon_data.deid.quarantine import released_in, set_aside
 from racoon_data.deid.receipts import is_done, receipt_at, receipt_for, withdraw
 from racoon_data.deid.register import Original, Register
 from racoon_data.deid.second_look import Look, second_look
-from racoon_data.deid.writing import Encoded
 from racoon_data.dicom.opened import OpenedFile, bytes_of, open_bytes, sha256_of_bytes
 from racoon_data.errors import ForgottenPatientError, NotDicomError, PseudonymServiceError, QuarantineError
 from racoon_data.events import Event as Progress
 from racoon_data.events import OnEvent, ignore
-from racoon_data.files.atomic import sha256_of, whole_file, write_all
+from racoon_data.files.atomic import sha256_of, sweep_partials
 from racoon_data.refs import FileRef, InstanceRef
 from racoon_data.runner.run import Result, run_items
 from racoon_data.site.audit import AuditLog, Event, entries
-from racoon_data.site.lock import turns_in
 
 STEP = "deidentify"
 _BATCH = 64
@@ -81,6 +80,8 @@ class DeidentifiedInstance:
         input_sha256: Hash of the original file.
         output_sha256: Hash of the de-identified file; empty where no log asks for it or an earlier run had written it.
         is_resumed: True where an earlier run had written it from the same input.
+        exempt: How many of the patient's identifiers are so short or common that the self-check counts them as
+            whole values only.
         origin: What the re-identification table is to know of it, where there is one.
         has_face: It is a CT or MR image of a head; the object is marked so (RecognizableVisualFeatures).
         look: What came of the second look at its picture.
@@ -93,6 +94,7 @@ class DeidentifiedInstance:
     input_sha256: str
     output_sha256: str = ""
     is_resumed: bool = False
+    exempt: int = 0
     origin: Original | None = field(default=None, repr=False)
     look: Look = Look.NOT_ASKED
     has_face: bool = False
@@ -126,6 +128,9 @@ def deidentify_files(
         StorageError: The disk is full; what was written is whole.
         AuditError: The audit log is broken; nothing goes on without it.
     """
+    for folder in (door.out, door.quarantine):
+        if folder is not None:
+            sweep_partials(folder, ending=".dcm")  # a killed run may have left half-written ones
     with ExitStack() as stack:
         register = stack.enter_context(Register(door.vault, door.pseudonymizer.key)) if door.vault else None
         door = _named_by_service(_informed(door, register), register, paths, on_event)
@@ -264,10 +269,8 @@ def _passed(door: Door, opened: OpenedFile, digest: str, *, is_rehearsal: bool) 
         raise
     if is_rehearsal:
         return planned
-    with turns_in(planned.path.parent):
-        if is_done(planned.path, receipt):  # meanwhile, by another worker that was given a copy
-            return replace(planned, is_resumed=True)
-        return replace(planned, output_sha256=_publish(encoded, planned.path, is_hashed=door.is_logged))
+    output = publish(encoded, planned.path, receipt=receipt, is_hashed=door.is_logged)
+    return replace(planned, is_resumed=True) if output is None else replace(planned, output_sha256=output)
 
 
 def _is_forgotten(door: Door, opened: OpenedFile, planned: DeidentifiedInstance) -> bool:
@@ -303,7 +306,8 @@ def _planned(opened: OpenedFile, door: Door, *, digest: str) -> DeidentifiedInst
     patient = names.patient(opened.text("PatientID"))
     place = door.out / patient / ref.study_uid / ref.series_uid / f"{ref.sop_uid}.dcm"
     origin = original_of(opened, names) if door.vault is not None else None
-    return DeidentifiedInstance(place, ref, original, patient, digest, origin=origin)
+    exempt = len(identity_in(opened).weak)
+    return DeidentifiedInstance(place, ref, original, patient, digest, exempt=exempt, origin=origin)
 
 
 def passed_before(door: Door, original: InstanceRef, input_sha256: str) -> DeidentifiedInstance | None:
@@ -325,16 +329,6 @@ def passed_before(door: Door, original: InstanceRef, input_sha256: str) -> Deide
             shows = is_marked(path)
             return DeidentifiedInstance(path, ref, original, patient, input_sha256, is_resumed=True, has_face=shows)
     return None
-
-
-def _publish(encoded: Encoded, path: Path, *, is_hashed: bool) -> str:
-    digest = hashlib.sha256()
-    with whole_file(path) as partial, partial.open("wb", buffering=0) as stream:
-        for part in encoded.parts():
-            if is_hashed:
-                digest.update(part)
-            write_all(stream, part)
-    return digest.hexdigest() if is_hashed else ""
 
 
 def _settle(

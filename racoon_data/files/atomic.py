@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +53,14 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, gate: AbstractContextManager[object] | None = None) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and rename it there when the block succeeds.
 
     The temporary file is removed when the block fails, so what exists under ``path`` is whole.
+
+    Args:
+        path: Where the file is to stand.
+        gate: Held while the file is renamed; an error that it raises keeps the file away.
 
     Raises:
         StorageError: The disk is full or the place cannot be written; nothing is left behind.
@@ -66,7 +70,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         with storage_errors(path.name):
             yield partial
-            os.replace(partial, path)
+            with gate or nullcontext():
+                os.replace(partial, path)
     except BaseException:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -85,13 +90,18 @@ def is_partial(name: str) -> bool:
     return name.startswith(".") and name.endswith(_PARTIAL)
 
 
-def sweep_partials(folder: Path) -> int:
+def sweep_partials(folder: Path, *, ending: str = "") -> int:
     """Remove temporary files below a folder that killed processes left; those of living processes stay.
+
+    Args:
+        folder: Where to look.
+        ending: Only those of files whose names end so, such as ``.dcm``.
 
     Returns:
         How many were removed.
     """
-    left = [path for path in folder.rglob(f".*{_PARTIAL}") if not _is_alive(_writer_of(path))]
+    pattern = f".*{ending}.*{_PARTIAL}" if ending else f".*{_PARTIAL}"
+    left = [path for path in folder.rglob(pattern) if not _is_alive(_writer_of(path))]
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)

@@ -47,11 +47,15 @@ def by_method(node: Node, named: str) -> Node:
     """Take another method than the node's settings and profile say; ``auto`` keeps theirs.
 
     Raises:
-        SettingsError: There is no such method.
+        SettingsError: There is no such method, or this kind of node does not have it.
     """
     if named not in METHODS:
         raise SettingsError(f"there is no method {named!r}", hint=f"one of {', '.join(METHODS)}")
-    return replace(node, retrieve=named) if isinstance(node, PacsNode) and named != "auto" else node
+    if isinstance(node, PacsNode):
+        return replace(node, retrieve=named) if named != "auto" else node
+    if named not in ("auto", "wado" if isinstance(node, WebNode) else "auto"):
+        raise SettingsError(f"retrieval by {named} is not available", ref=node, hint="leave out --method")
+    return node
 
 
 def method_for(node: Node) -> Method:

@@ -205,7 +205,8 @@ class Journal:
             self._ledger.arrived_many((one.ref, one.path, one.size, one.sha256) for one in landed if not one.aside)
         for one in landed:
             if one.aside:
-                reason = f"other bytes than the file already there; they lie in {Path(one.aside).parent.name}"
+                there = "/".join(Path(one.aside).parts[-2:])
+                reason = f"other bytes than the file already here, which stays; the second lies in the spool as {there}"
                 self._ledger.failed(one.ref, InstanceState.CONFLICTING, reason)
 
 

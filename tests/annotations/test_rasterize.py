@@ -15,9 +15,10 @@ def rectangle(left, right, top, bottom):
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=float)
 
 
-def drawn(*polygons, xor=False):
+def drawn(*polygons):
     """Fill polygons in one slice."""
-    return combine(polygons, shape=SHAPE, xor=xor)
+    [found] = combine([polygons], [SHAPE])
+    return found
 
 
 def truth(j, i):
@@ -69,10 +70,24 @@ def test_nested_plain_contours_make_a_hole_and_an_island_in_it():
 
 def test_declared_xor_contours_cancel_where_they_overlap():
     """CLOSEDPLANAR_XOR keeps what an odd number of contours holds."""
-    mask, counts = drawn(rectangle(0.5, 6.5, 0.5, 6.5), rectangle(4.5, 9.5, 4.5, 8.5), xor=True)
+    edges = edges_of([rectangle(0.5, 6.5, 0.5, 6.5), rectangle(4.5, 9.5, 4.5, 8.5)], [0, 0])
+
+    mask = fill(edges, shape=(1, *SHAPE))[0]
 
     np.testing.assert_array_equal(mask, truth(slice(1, 7), slice(1, 7)) ^ truth(slice(5, 9), slice(5, 10)))
-    assert not counts
+
+
+def test_groups_of_different_size_keep_apart():
+    """Several groups in one stroke are what each is alone."""
+    ring = [rectangle(0.5, 9.5, 0.5, 8.5), rectangle(2.5, 6.5, 2.5, 6.5)]
+    crossing = [rectangle(0.5, 3.5, 0.5, 3.5), rectangle(2, 5, 2, 4)]
+
+    together = combine([ring, crossing], [(10, 11), (6, 7)])
+
+    for (mask, counts), group, shape in zip(together, (ring, crossing), ((10, 11), (6, 7)), strict=True):
+        [(alone, said)] = combine([group], [shape])
+        np.testing.assert_array_equal(mask, alone)
+        assert counts == said
 
 
 def test_islands_are_both_kept():

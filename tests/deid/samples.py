@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from racoon_data.deid.door import DeidentifiedInstance, Door, deidentify_files
 from racoon_data.labels import CodedConcept
 from racoon_data.testing.makers import Measured, a_seg, a_series, an_rtstruct, an_sr, rectangle
+from tests.deid.pictures import a_gsps
 
 GGO = CodedConcept("50196008", "SCT", "Ground-glass opacity")
 
@@ -26,17 +27,19 @@ class Study:
         seg: Segmentation of two lesions.
         sr: TID 1500 report on them.
         rtstruct: Contours of one.
+        state: Presentation state of the first slice.
     """
 
     images: tuple[Path, ...]
     seg: Path
     sr: Path
     rtstruct: Path
+    state: Path
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All files."""
-        return (*self.images, self.seg, self.sr, self.rtstruct)
+        return (*self.images, self.seg, self.sr, self.rtstruct, self.state)
 
 
 def a_study(folder: Path) -> Study:
@@ -48,7 +51,7 @@ def a_study(folder: Path) -> Study:
     measured = [Measured("GGO left", GGO, 12.5, -640.0), Measured("Consolidation", GGO, 3.25, 12.0)]
     sr, _ = an_sr(folder, series, measured, segs=[seg])
     rtstruct, _ = an_rtstruct(folder, series, {"GTV links": [rectangle(1, columns=(1, 4), rows=(1, 4))]})
-    return Study(series.paths, seg.path, sr, rtstruct)
+    return Study(series.paths, seg.path, sr, rtstruct, a_gsps(folder, series.paths[0]))
 
 
 def passed(paths: list[Path] | tuple[Path, ...], door: Door) -> tuple[DeidentifiedInstance, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import pydicom
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -164,3 +166,48 @@ def test_a_broken_log_ends_with_seven(tmp_path: Path):
     log.write_text("{}\n")
 
     assert _racoon("audit", "verify", log).exit_code == ExitCode.POLICY
+
+
+def test_a_folder_that_cannot_be_listed_ends_the_run(tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch):
+    """Nothing passes while part of the input is closed to us: it would be lost silently."""
+    a_series(tmp_path / "in", slices=1, rows=4, columns=4)
+    real = os.scandir
+
+    def closed(folder: str) -> object:
+        if str(folder).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return real(folder)
+
+    (tmp_path / "in" / "closed").mkdir()
+    monkeypatch.setattr(os, "scandir", closed)
+
+    ran = CliRunner().invoke(
+        app, ["deid", "run", str(tmp_path / "in"), str(tmp_path / "out"), "--key-file", str(key_file)]
+    )
+
+    assert ran.exit_code == ExitCode.PARTIAL
+    assert not list((tmp_path / "out").rglob("*.dcm"))
+
+
+def test_files_that_are_no_dicom_match_nothing(tmp_path: Path, key_file: Path):
+    """Where none of the files is DICOM the wrong folder was named: exit code 8."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("hello")
+
+    ran = CliRunner().invoke(
+        app, ["deid", "run", str(tmp_path / "in"), str(tmp_path / "out"), "--key-file", str(key_file)]
+    )
+
+    assert ran.exit_code == ExitCode.NOTHING
+
+
+def test_what_the_self_check_did_not_search_is_told(tmp_path: Path, key_file: Path):
+    """A name of two letters counts as a whole value only, and the run says how many such identifiers there were."""
+    (path,) = a_series(tmp_path / "in", slices=1, rows=4, columns=4).paths
+    dataset = pydicom.dcmread(path)
+    dataset.PatientName = "Li^Bo"
+    dataset.save_as(path)
+
+    ran = _racoon("deid", "run", tmp_path / "in", tmp_path / "out", "--key-file", key_file, "--json")
+
+    assert json.loads(ran.stdout)["exempt"] >= 2

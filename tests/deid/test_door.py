@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -28,9 +29,11 @@ from pydicom.uid import (
 )
 
 from racoon_data.deid import door as door_module
+from racoon_data.deid import publishing
 from racoon_data.deid.door import Door, deidentify_files, rehearse_files
 from racoon_data.deid.engine import Engine
 from racoon_data.deid.profile import Profile
+from racoon_data.deid.register import Register
 from racoon_data.errors import DiskFullError
 from racoon_data.outcomes import Status, tally
 from racoon_data.site.audit import entries, verify
@@ -292,15 +295,15 @@ def test_an_unexpected_error_publishes_nothing(tmp_path: Path, door: Door, monke
 def test_a_full_disk_stops_with_whole_files_only(tmp_path: Path, door: Door, monkeypatch: pytest.MonkeyPatch):
     """No space left ends the batch; what was written before is whole and what was not is absent."""
     paths = a_series(tmp_path / "in", slices=3, rows=4, columns=4).paths
-    whole, real = [], door_module.whole_file
+    whole, real = [], publishing.whole_file
 
-    def full_after_one(path: Path) -> object:
+    def full_after_one(path: Path, **options: Any) -> object:
         if whole:
             raise DiskFullError("the disk is full")
         whole.append(path)
-        return real(path)
+        return real(path, **options)
 
-    monkeypatch.setattr(door_module, "whole_file", full_after_one)
+    monkeypatch.setattr(publishing, "whole_file", full_after_one)
 
     with pytest.raises(DiskFullError):
         deidentify_files(paths, door)
@@ -342,31 +345,61 @@ def test_two_objects_with_one_uid_are_not_merged(tmp_path: Path, door: Door):
     assert pydicom.dcmread(first.value.path).PatientAge == "063Y"
 
 
-def test_killed_process_leaves_nothing_half_written(tmp_path: Path, door: Door):
-    """After kill -9 every file under its name is whole, and the next run completes the rest and the log."""
-    paths = a_series(tmp_path / "in", slices=60, rows=64, columns=64).paths
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from racoon_data.deid.door import Door, deidentify_files\n"
-        "from racoon_data.deid.profile import Profile\n"
-        "from racoon_data.deid.pseudonyms import Pseudonymizer\n"
-        "from racoon_data.site.audit import AuditLog\n"
-        f"names = Pseudonymizer(bytes.fromhex('{KEY.hex()}')); root = Path(sys.argv[1])\n"
-        "door = Door(root / 'work', root / 'quarantine', Profile(), names, AuditLog(root / 'audit.jsonl'))\n"
-        "deidentify_files([Path(p) for p in sys.argv[2:]], door)\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), *map(str, paths)])
+_RUN = (
+    "import sys; from pathlib import Path\n"
+    "from racoon_data.deid.door import Door, deidentify_files\n"
+    "from racoon_data.deid.profile import Profile\n"
+    "from racoon_data.deid.pseudonyms import Pseudonymizer\n"
+    "from racoon_data.site.audit import AuditLog\n"
+    f"names = Pseudonymizer(bytes.fromhex('{KEY.hex()}')); root = Path(sys.argv[1])\n"
+    "log, vault = AuditLog(root / 'audit.jsonl'), root / 'vault'\n"
+    "door = Door(root / 'work', root / 'quarantine', Profile(), names, log, vault)\n"
+    "deidentify_files([Path(p) for p in sys.argv[2:]], door)\n"
+)
+
+
+def _killed_after(written: int, root: Path, paths: list[Path]) -> None:
+    """Run the door in a process of its own and kill it when so many files are there, or a little later."""
+    process = subprocess.Popen([sys.executable, "-c", _RUN, str(root), *map(str, paths)])
     deadline = time.monotonic() + 30
-    while not list(door.out.rglob("*.dcm")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    while len(list((root / "work").rglob("*.dcm"))) < written and time.monotonic() < deadline:
+        time.sleep(0.001)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
 
-    left = [path for path in door.out.rglob("*.dcm") if not path.name.startswith(".")]
-    assert left
-    assert all(len(pydicom.dcmread(path).PixelData) == 64 * 64 * 2 for path in left)
-    assert len(passed(paths, door)) == 60
+
+def test_killed_processes_leave_nothing_half_written(tmp_path: Path, door: Door):
+    """After each kill -9 every file under its name is whole; the last run completes the rest, the table and the log."""
+    paths = list(a_series(tmp_path / "in", slices=60, rows=64, columns=64).paths)
+    chance = random.Random(4)
+    for written in sorted(chance.sample(range(1, 60), 4)):
+        _killed_after(written, tmp_path, paths)
+        left = [path for path in door.out.rglob("*.dcm") if not path.name.startswith(".")]
+        assert len(left) >= written
+        assert all(len(pydicom.dcmread(path).PixelData) == 64 * 64 * 2 for path in left)
+
+    values = passed(paths, replace(door, vault=tmp_path / "vault"))
+
     assert verify(door.audit.path) == 60
+    assert [path for path in tmp_path.rglob(".*.partial")] == []
+    with Register(tmp_path / "vault", KEY) as register:
+        assert [register.uid(value.ref.sop_uid) for value in values] == [value.original.sop_uid for value in values]
+
+
+def test_stale_halves_are_removed_by_the_next_run(tmp_path: Path, door: Door):
+    """What a killed process left goes; what a living one is writing, and other people's files, stay."""
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    folder = door.out / "P1" / "2.25.1" / "2.25.2"
+    folder.mkdir(parents=True)
+    stale, living = (folder / f".2.25.3.dcm.{pid}.partial" for pid in (gone.pid, os.getpid()))
+    others = folder / ".download.partial"
+    for path in (stale, living, others):
+        path.write_bytes(b"half")
+
+    passed([a_file(tmp_path / "in")], door)
+
+    assert (stale.exists(), living.exists(), others.exists()) == (False, True, True)
 
 
 def test_the_audit_log_knows_hashes_only(tmp_path: Path, door: Door):

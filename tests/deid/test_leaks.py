@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.datadict import DicomDictionary, dictionary_VR
 from pydicom.dataset import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
 
+from racoon_data.deid.devices import DeviceRule
 from racoon_data.deid.door import Door, deidentify_files
+from racoon_data.deid.profile import Profile
+from tests.deid.pictures import a_picture, gradient
 from tests.deid.samples import a_study
 
 # Strings unlike any other, one for each kind of person or number; the first two are the patient's own.
@@ -41,7 +46,16 @@ def _plant(dataset: Dataset, name: str) -> int:
 def test_nothing_planted_is_left(tmp_path: Path, door: Door, charset: str):
     """Every attribute of the dictionary that can hold text or a name, at the top and in items, in every object."""
     study, name, planted = a_study(tmp_path / "in"), NAMES[charset], 0
-    for path in (study.images[0], study.seg, study.sr, study.rtstruct):
+    capture = a_picture(
+        tmp_path / "sc",
+        gradient(1, 8, 10),
+        SOPClassUID=SecondaryCaptureImageStorage,
+        Modality="OT",
+        SOPInstanceUID="1.2.276.0.99.5",
+    )
+    rule = DeviceRule(name="sc", modality="OT", rows=8, columns=10, rectangles=((0, 0, 10, 2),))
+    door = replace(door, profile=Profile(devices=(rule,), text_recognition="off"))
+    for path in (study.images[0], study.seg, study.sr, study.rtstruct, study.state, capture):
         dataset = pydicom.dcmread(path)
         dataset.SpecificCharacterSet, dataset.PatientName = charset, name
         planted += _plant(dataset, name)

@@ -20,7 +20,15 @@ from tests.deid.conftest import KEY
 from tests.deid.samples import Study, a_study, passed, values_of
 from tests.deid.test_kinds import errors_in
 
-SHIFTED = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "StructureSetDate", "ObservationDateTime")
+SHIFTED = (
+    "StudyDate",
+    "SeriesDate",
+    "AcquisitionDate",
+    "ContentDate",
+    "StructureSetDate",
+    "ObservationDateTime",
+    "PresentationCreationDate",
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +48,7 @@ def test_every_reference_resolves(study: Study, door: Door):
     uid = door.pseudonymizer.uid
     present = {str(dataset.SOPInstanceUID) for dataset in after.values()}
 
-    for path in (study.seg, study.sr, study.rtstruct):
+    for path in (study.seg, study.sr, study.rtstruct, study.state):
         old = values_of(pydicom.dcmread(path), "ReferencedSOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
                         "ReferencedFrameOfReferenceUID", "TrackingUID", "UID")  # fmt: skip
         new = values_of(after[path.name], "ReferencedSOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",

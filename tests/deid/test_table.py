@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -41,12 +40,14 @@ PLANTED: dict[str, Any] = {
 ESSENTIAL = frozenset(("PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"))
 
 
-@cache
 def _rows() -> tuple[dict[str, str], ...]:
     table = json.loads(files("racoon_data.deid").joinpath("annex_e_2024e.json").read_text(encoding="utf-8"))
     single = [row for row in table if len(row["id"]) == 8 and "x" not in row["id"]]
     # File meta, command and trailing padding cannot stand in a data set that is read from a file.
     return tuple(row for row in single if 0x00080000 <= int(row["id"], 16) < 0xFFFC0000 or row["id"] == "00041511")
+
+
+ROWS = _rows()
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     folder = tmp_path_factory.mktemp("table")
     (path,) = a_series(folder, slices=1, rows=2, columns=2).paths
     before = pydicom.dcmread(path)
-    _plant(before)
-    middle, inner = _planted_item(), _planted_item()
+    plant(before)
+    middle, inner = planted_item(), planted_item()
     middle.FrameContentSequence = [inner]
     before.PerFrameFunctionalGroupsSequence = [middle]
     before.save_as(path)
@@ -79,14 +80,16 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     return Planted((before, middle, inner), (after, after_middle, after_middle.FrameContentSequence[0]), door)
 
 
-def _planted_item() -> Dataset:
+def planted_item() -> Dataset:
+    """Make an item that holds every row."""
     item = Dataset()
-    _plant(item)
+    plant(item)
     return item
 
 
-def _plant(dataset: Dataset) -> None:
-    for row in _rows():
+def plant(dataset: Dataset) -> None:
+    """Put every row of the table into a data set."""
+    for row in ROWS:
         tag = int(row["id"], 16)
         vr = dictionary_VR(tag)
         if keyword_for_tag(tag) in ESSENTIAL and tag in dataset:
@@ -107,11 +110,11 @@ def test_every_row_gets_its_action(planted: Planted, depth: int):
     """All single-tag rows of PS3.15 2024e Table E.1-1 under the built-in profile, 100 %."""
     wrong = [
         f"{row['tag']} {row['name']}: {row['basicProfile']}"
-        for row in _rows()
+        for row in ROWS
         if not _has_its_action(row, planted.before[depth], planted.after[depth], planted.door)
     ]
 
-    assert len(_rows()) > 600
+    assert len(ROWS) > 600
     assert wrong == []
 
 

@@ -68,7 +68,7 @@ def test_a_screenshot_waits_in_quarantine_and_its_study_goes_on(folder):
 
     account = account_of(folder)
 
-    assert [ends(stage.outcomes) for stage in account.stages] == [{"deid.quarantined": 1, "used": 9}, {"used": 1}]
+    assert [ends(stage.outcomes) for stage in account.stages] == [{"deid.identity_risk": 1, "used": 9}, {"used": 1}]
     assert list((folder / "site" / "quarantine").iterdir())
 
 
@@ -81,7 +81,7 @@ def test_a_study_of_which_nothing_passes_is_still_counted(folder):
 
     account = account_of(folder)
 
-    assert ends(account.stages[0].outcomes) == {"deid.quarantined": 1, "used": 9}
+    assert ends(account.stages[0].outcomes) == {"deid.identity_risk": 1, "used": 9}
     assert ends(account.stages[1].outcomes) == {"case.no_channel": 1, "used": 1}
 
 

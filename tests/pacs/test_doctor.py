@@ -11,7 +11,7 @@ from racoon_data import schemas
 from racoon_data.cli.main import app
 from racoon_data.errors import ExitCode, SchemaError
 from racoon_data.faults import FaultPlan
-from racoon_data.pacs.doctor.examine import examine
+from racoon_data.pacs.doctor.examine import examine, names_of
 from racoon_data.pacs.peer import PacsNode
 from racoon_data.pacs.profile import knowing, known_node, load_profile, profile_path
 from racoon_data.pacs.push import push
@@ -33,6 +33,7 @@ def test_a_sound_pacs_is_good_all_over(pacs):
     assert profile.methods == ("get", "move")
     assert len(profile.transfer_syntaxes["1.2.840.10008.5.1.4.1.1.2"]) > 5
     assert profile.largest_answer == {"STUDY": 2}
+    assert [classes.count("Image Storage") for classes, _ in names_of(profile)] == [6]
     assert profile.speed.instances_per_s > 0
     assert profile.speed.bytes_per_instance > 1000
     assert schemas.problems("pacs-profile", profile.model_dump(mode="json")) == ()

@@ -67,7 +67,9 @@ def test_other_bytes_under_a_uid_do_not_replace_the_first(pacs, archive, spool, 
 
     conflicts = [row for row in ledger.instances(archive.study.study_uid) if row.state is InstanceState.CONFLICTING]
     files = [dcmread(path) for path in spool.rglob("[0-9]*.dcm") if ".conflicts" not in path.parts]
+    (aside,) = (spool / ".conflicts").iterdir()
     assert len(conflicts) == 1
+    assert conflicts[0].reason.endswith(f".conflicts/{aside.name}")
     assert len(files) == 10
     assert not any("PatientComments" in file for file in files)
 

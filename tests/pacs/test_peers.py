@@ -195,6 +195,26 @@ def test_movescu_receives_a_series(pacs, archive, tmp_path):
 
 
 @DCMTK
+def test_dcmtk_over_the_patient_root(pacs, archive, tmp_path):
+    """findscu, getscu and movescu ask at patient level under the Patient Root model, and get what P1 has."""
+    port = free_port()
+    pacs.destinations["MOVER"] = ("127.0.0.1", port)
+    (tmp_path / "got").mkdir()
+    (tmp_path / "moved").mkdir()
+    ask = ("-P", "-aec", "PACS", "127.0.0.1", pacs.port, "-k", "QueryRetrieveLevel=PATIENT", "-k", "PatientID=P1")
+    patients = dcmtk("findscu", *ask, "-k", "PatientName")
+    studies = dcmtk(
+        "findscu", *ask[:5], "-k", "QueryRetrieveLevel=STUDY", "-k", "PatientID=P2", "-k", "StudyInstanceUID"
+    )
+    dcmtk("getscu", "+B", *ask, "-od", tmp_path / "got")
+    dcmtk("movescu", "-aet", "MOVER", "-aem", "MOVER", "+P", port, *ask, cwd=tmp_path / "moved")
+
+    assert patients.count("Find Response:") == 1
+    assert "1.2.826.0.1.2" in studies
+    assert len(list((tmp_path / "got").iterdir())) == len(list((tmp_path / "moved").iterdir())) == 10
+
+
+@DCMTK
 def test_storescu_stores(pacs, archive, tmp_path):
     """dcmtk's C-STORE of the same files twice is accepted both times and stored once."""
     for _ in range(2):

@@ -63,6 +63,14 @@ def test_a_service_that_leaves_one_out_is_partial(site, pacs):
     assert whole.exit_code == 0
 
 
+def test_a_service_has_no_c_move(site):
+    """A method that this kind of node does not have is an error, not another method; its own is fine."""
+    moved = run("pull", "archive", "--filter", "PatientID=P2", "--method", "move", "--site", site.root)
+    fetched = run("pull", "archive", "--filter", "PatientID=P2", "--method", "wado", "--site", site.root)
+
+    assert (moved.exit_code, fetched.exit_code) == (ExitCode.SETTINGS, 0)
+
+
 def test_auto_falls_back_to_c_move(archive, spool, ledger):
     """A PACS without C-GET is asked by C-MOVE where we have a port, and refuses where we have none."""
     port = free_port()

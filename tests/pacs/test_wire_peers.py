@@ -20,7 +20,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+from typer.testing import CliRunner, Result
 
+from racoon_data.cli.main import app
 from racoon_data.errors import PacsRefusedError
 from racoon_data.outcomes import Status
 from racoon_data.pacs.accepting import Welcome
@@ -129,6 +131,25 @@ def test_a_push_over_tls_shows_certificates_on_both_sides(archive, tmp_path):
 
     assert [one.status for one in outcomes] == [Status.DONE] * 6
     assert len(ends) == 6
+
+
+def test_a_node_named_by_address_may_be_encrypted(archive, tmp_path):
+    """``--tls-ca``, ``--tls-certificate`` and ``--tls-key`` go with ``--host``; with a node of the site they do not."""
+    ours, theirs = _certificate(tmp_path, "ours"), _certificate(tmp_path, "theirs")
+    intake = Intake(tmp_path / "in", AnyRule(), on_end=lambda end: None)
+    pem = ["--tls-ca", theirs.certificate, "--tls-certificate", ours.certificate, "--tls-key", ours.key]
+    with StorageScp(Welcome("RECEIVER"), intake, tls=replace(theirs, ca=ours.certificate)) as scp:
+        address = ["--host", "127.0.0.1", "--port", scp.port, "--ae-title", "RECEIVER", "--timeout", 5]
+        sent = _pacs("push", "tls", archive.mr.paths[0], *address, *pem)
+        plain = _pacs("push", "tls", archive.mr.paths[0], *address)
+        named = _pacs("echo", "pacs", *pem)
+
+    assert (sent.exit_code, plain.exit_code, named.exit_code) == (0, 4, 3)
+    assert len(list((tmp_path / "in").rglob("*.dcm"))) == 1
+
+
+def _pacs(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["pacs", *(str(argument) for argument in arguments)])
 
 
 @pytest.mark.peers("dcmdump")

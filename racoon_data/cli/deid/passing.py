@@ -108,7 +108,7 @@ def _show(results: tuple[Result[DeidentifiedInstance], ...], *, as_json: bool, i
             for r in results
         ]
         totals = {"done": counts.done, "skipped": counts.skipped, "failed": counts.failed}
-        console.document({"is_dry_run": is_rehearsal, "counts": totals, "objects": objects})
+        console.document({"is_dry_run": is_rehearsal, "counts": totals, "exempt": _exempt(results), "objects": objects})
         return
     aside = [result.outcome for result in results if result.value is None]
     if aside:
@@ -116,7 +116,17 @@ def _show(results: tuple[Result[DeidentifiedInstance], ...], *, as_json: bool, i
     unread = sum(result.value.look == "not installed" for result in results if result.value is not None)
     if unread:
         console.talk(f"{unread} pictures passed by a rule without a second look: tesseract is not installed")
+    if exempt := _exempt(results):
+        console.talk(f"{exempt} identifiers are short or common words: the self-check took them as whole values only")
     verb = "would pass" if is_rehearsal else "passed"
     console.result(
         f"{counts.done} of {counts.total} objects {verb}, {counts.skipped} set aside, {counts.failed} failed"
     )
+
+
+def _exempt(results: tuple[Result[DeidentifiedInstance], ...]) -> int:
+    """Count the identifiers, a patient at a time, that the self-check does not look for within other text."""
+    most: dict[str, int] = {}
+    for value in (one.value for one in results if one.value is not None):
+        most[value.patient] = max(value.exempt, most.get(value.patient, 0))
+    return sum(most.values())

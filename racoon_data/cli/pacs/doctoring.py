@@ -10,9 +10,12 @@ import typer
 from racoon_data import console
 from racoon_data.cli.pacs.options import (
     CallingOption,
+    CaOption,
+    CertificateOption,
     DryOption,
     HostOption,
     JsonOption,
+    KeyOption,
     NodeName,
     PortOption,
     SiteOption,
@@ -36,6 +39,9 @@ def doctor(
     ae_title: TitleOption = "PACS",
     calling: CallingOption = "RACOON",
     timeout: TimeoutOption = 30.0,
+    tls_ca: CaOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
     dry_run: DryOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,7 +72,7 @@ def _patient(name: str, site: Path | None, options: dict[str, Any]) -> PacsNode 
     """Take the node without what an earlier profile says about it."""
     from racoon_data.pacs.peer import FolderNode, any_node
 
-    if options["host"] or options["port"]:
+    if options["host"] or options["port"] or options["tls_ca"]:
         return node_named(name, site, options)
     here = open_or_find_site(site)
     peer = any_node(name, here.settings, base=here.root)
@@ -84,4 +90,4 @@ def _show(profile: PacsProfile, as_json: bool) -> None:
     console.table(("check", "", "what it is", "what helps"), [
         (one.check, one.result, one.message, one.remedy) for one in profile.findings
     ])  # fmt: skip
-    console.table(("class", "encodings accepted"), list(names_of(profile)))
+    console.table(("classes", "encodings accepted"), list(names_of(profile)))

@@ -26,6 +26,12 @@ PortOption = Annotated[int, typer.Option("--port", help="Port of a node that is 
 TitleOption = Annotated[str, typer.Option("--ae-title", help="AE title of the peer.")]
 CallingOption = Annotated[str, typer.Option("--calling", help="Our own AE title.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", help="Longest silence to bear (seconds).")]
+_TLS = "of an encrypted node that is not in racoon.toml (PEM)"
+CaOption = Annotated[Path | None, typer.Option("--tls-ca", help=f"Authorities {_TLS}.", exists=True)]
+CertificateOption = Annotated[
+    Path | None, typer.Option("--tls-certificate", help=f"Our certificate for a peer {_TLS}.", exists=True)
+]
+KeyOption = Annotated[Path | None, typer.Option("--tls-key", help=f"Our key for a peer {_TLS}.", exists=True)]
 FilterOption = Annotated[list[str] | None, typer.Option("--filter", help="Keyword=value, repeatable; * ? and ranges.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be transferred, transfer nothing.")]
@@ -54,12 +60,16 @@ def open_or_find_site(folder: Path | None) -> Site:
 
 def node_named(name: str, site: Path | None, options: dict[str, Any]) -> PacsNode:
     """Build the node from --host and --port, or take it from the site's settings."""
-    from racoon_data.pacs.peer import PacsNode, named_node
+    from racoon_data.pacs.peer import PacsNode, Tls, named_node
 
     host, port = options["host"], options["port"]
+    pem = tuple(options[name] for name in ("tls_ca", "tls_certificate", "tls_key"))
     if host or port:
         address = (host or "127.0.0.1", port or 104)
-        return PacsNode(name, *address, options["ae_title"], options["calling"], options["timeout"])
+        tls = Tls(*pem) if any(pem) else None
+        return PacsNode(name, *address, options["ae_title"], options["calling"], options["timeout"], tls=tls)
+    if any(pem):
+        raise SettingsError("--tls options fit a node named by --host", hint="set tls of the node in racoon.toml")
     here = open_or_find_site(site)
     return named_node(name, here.settings, base=here.root)
 
@@ -68,7 +78,7 @@ def any_node_named(name: str, site: Path | None, options: dict[str, Any]) -> Nod
     """Build the node from --host and --port, or take one of any kind from the site, with its profile."""
     from racoon_data.pacs.profile import known_node
 
-    if options["host"] or options["port"]:
+    if any(options[key] for key in ("host", "port", "tls_ca", "tls_certificate", "tls_key")):
         return node_named(name, site, options)
     return known_node(name, open_or_find_site(site))
 

@@ -11,12 +11,15 @@ from racoon_data import console
 from racoon_data.cli.pacs.options import (
     AccessionsOption,
     CallingOption,
+    CaOption,
+    CertificateOption,
     DateOption,
     DescriptionOption,
     DryOption,
     FilterOption,
     HostOption,
     JsonOption,
+    KeyOption,
     ModalityOption,
     NodeName,
     PatientsOption,
@@ -51,10 +54,13 @@ def plan(
     ae_title: TitleOption = "PACS",
     calling: CallingOption = "RACOON",
     timeout: TimeoutOption = 30.0,
+    tls_ca: CaOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
     dry_run: DryOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Plan a retrieval: studies, instances, bytes, time. Example: racoon pacs plan pacs --modality CT --date 2024-."""
+    """Plan a retrieval: studies, instances, bytes, time. Example: racoon pacs plan pacs --date 20240101-."""
     from racoon_data.pacs.planning import write_plan
 
     options = locals()

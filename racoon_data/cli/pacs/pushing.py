@@ -12,9 +12,12 @@ import typer
 from racoon_data import console
 from racoon_data.cli.pacs.options import (
     CallingOption,
+    CaOption,
+    CertificateOption,
     DryOption,
     HostOption,
     JsonOption,
+    KeyOption,
     NodeName,
     PortOption,
     SiteOption,
@@ -40,6 +43,9 @@ def push(
     ae_title: TitleOption = "PACS",
     calling: CallingOption = "RACOON",
     timeout: TimeoutOption = 30.0,
+    tls_ca: CaOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
     again: Annotated[bool, typer.Option("--again", help="Send also what the node stored before.")] = False,
     commit: Annotated[bool, typer.Option("--commit", help="Ask afterwards whether the PACS keeps it.")] = False,
     dry_run: DryOption = False,

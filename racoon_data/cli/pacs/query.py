@@ -12,11 +12,14 @@ from racoon_data import console
 from racoon_data.cli.pacs.options import (
     AccessionsOption,
     CallingOption,
+    CaOption,
+    CertificateOption,
     DateOption,
     DescriptionOption,
     FilterOption,
     HostOption,
     JsonOption,
+    KeyOption,
     ModalityOption,
     NodeName,
     PatientsOption,
@@ -39,6 +42,9 @@ def echo(
     ae_title: TitleOption = "PACS",
     calling: CallingOption = "RACOON",
     timeout: TimeoutOption = 30.0,
+    tls_ca: CaOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Ask a node whether it answers (C-ECHO, or one study over QIDO-RS). Example: racoon pacs echo pacs."""
@@ -67,6 +73,9 @@ def find(
     ae_title: TitleOption = "PACS",
     calling: CallingOption = "RACOON",
     timeout: TimeoutOption = 30.0,
+    tls_ca: CaOption = None,
+    tls_certificate: CertificateOption = None,
+    tls_key: KeyOption = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV, line by line as answers come.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines, as answers come.")] = False,
 ) -> None:

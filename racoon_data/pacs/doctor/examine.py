@@ -72,6 +72,7 @@ def _tried(name: str, probe: Callable[[Chart], None], chart: Chart) -> bool:
 
 
 def names_of(profile: PacsProfile) -> Iterator[tuple[str, str]]:
-    """Give the encodings by class of a profile in words."""
-    for sop_class, syntaxes in sorted(profile.transfer_syntaxes.items()):
-        yield UID(sop_class).name, ", ".join(UID(syntax).name for syntax in syntaxes)
+    """Give classes and the encodings accepted for them in words; classes with the same encodings share a row."""
+    for syntaxes in sorted(set(profile.transfer_syntaxes.values())):
+        classes = [uid for uid, names in sorted(profile.transfer_syntaxes.items()) if names == syntaxes]
+        yield ", ".join(UID(uid).name for uid in classes), ", ".join(UID(uid).name for uid in syntaxes)
