@@ -127,6 +127,12 @@ class DuplicateSliceError(DicomError):
     is_skip = True
 
 
+class ListedFileMissingError(DicomError):
+    """A DICOMDIR lists a file that is not there."""
+
+    code = "dicom.listed_file_missing"
+
+
 class InconsistentSeriesError(DicomError):
     """The slices of a series do not form one volume."""
 

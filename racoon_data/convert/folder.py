@@ -10,24 +10,33 @@ from pathlib import Path
 from racoon_data.convert.choices import DEFAULT, Choices
 from racoon_data.convert.gradients import gradients_of, write_gradients
 from racoon_data.convert.joining import Stacks, as_one, joined
+from racoon_data.convert.memory import available_bytes, workers_that_fit
 from racoon_data.convert.promises import Terms
 from racoon_data.convert.publish import How, publish
 from racoon_data.convert.regular import regular_copy, regular_geometry
 from racoon_data.convert.sidecar import sidecar_facts, step_s, volume_name
 from racoon_data.convert.stacked import stacked_in_time
+from racoon_data.dicom.directory import missing_files
 from racoon_data.dicom.filling import Stacked
 from racoon_data.dicom.series import Sorted
 from racoon_data.dicom.sorting import files_under, sort_files
 from racoon_data.dicom.stacking import geometry_of
-from racoon_data.errors import MissingSlicesError, NothingMatchedError, RacoonError, UnevenSpacingError
+from racoon_data.errors import (
+    ListedFileMissingError,
+    MissingSlicesError,
+    NothingMatchedError,
+    RacoonError,
+    UnevenSpacingError,
+)
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.nifti import is_sheared
 from racoon_data.files.sidecar import write_sidecar
-from racoon_data.outcomes import Outcome, Status
+from racoon_data.outcomes import Outcome, Status, outcome_of
 from racoon_data.refs import FileRef, Ref
 from racoon_data.runner.run import Result, run_items
 
 MANIFEST = "conversion.json"
+_MISSING = ListedFileMissingError("the DICOMDIR lists it, and it is not there", hint="copy the whole medium again")
 Facts = dict[str, object]
 Rows = tuple[Facts, ...]
 
@@ -37,7 +46,7 @@ class ConvertReport:
     """What became of a folder.
 
     Attributes:
-        files_in: Files found.
+        files_in: Files found, and files that a DICOMDIR lists and that are not there.
         written: Files of which slices are in a volume.
         volumes: One JSON-ready row per volume: ``file``, ``series``, ``part``, ``instances`` ...
         annotations: Annotation files, left for ``racoon annotations``.
@@ -89,7 +98,7 @@ class Run:
     """Where volumes are converted; each worker holds one volume at a time.
 
     Attributes:
-        workers: Local worker processes.
+        workers: Local worker processes at most; fewer run where the largest volumes would not fit into memory.
         scheduler: Address of a Dask scheduler to use instead.
     """
 
@@ -128,15 +137,20 @@ def convert_folder(
         StorageError: The disk is full.
     """
     paths = files_under(source, without=[out])
+    missing = [outcome_of(_MISSING, ref=FileRef(name), step="sort") for name in missing_files(source, paths)]
     source = source.parent if source.is_file() else source
     found = sort_files(paths, root=source)
     if not found.series and not found.annotations and _holds_no_dicom(found):
         raise NothingMatchedError(f"no DICOM file below {source}", hint="name another folder")
-    stacks = joined(found.series) if choices.is_time_joined else tuple((one,) for one in found.series)
+    stacks: tuple[Stacks, ...] = tuple((one,) for one in found.series)
+    if choices.is_time_joined:
+        stacks = joined(found.series, is_regular=choices.is_regular)
     work = partial(_plan, choices) if is_plan else partial(_convert, out, choices)
     items = [(one[0].ref, one) for one in stacks]
-    results = list(run_items("convert", items, work, workers=run.workers, scheduler=run.scheduler, on_event=on_event))
-    report = _report(found, list(zip(stacks, results, strict=True)), source, len(paths))
+    workers = workers_that_fit(stacks, run.workers, available_bytes()) if run.workers > 1 else 1
+    results = list(run_items("convert", items, work, workers=workers, scheduler=run.scheduler, on_event=on_event))
+    found = replace(found, outcomes=(*found.outcomes, *missing))
+    report = _report(found, list(zip(stacks, results, strict=True)), source, len(paths) + len(missing))
     if not report.is_whole:
         raise RacoonError(f"files do not add up: {report.counts}", hint="report it with the list of files")
     report = replace(report, is_plan=is_plan)

@@ -10,6 +10,7 @@ from racoon_data.dicom.series import Series, Splits
 from racoon_data.dicom.splitting import ORDER
 from racoon_data.dicom.stacking import geometry_of
 from racoon_data.errors import DicomError
+from racoon_data.files.nifti import is_sheared
 from racoon_data.geometry import SAME_GRID_MM, Geometry
 
 # What only says when, or how strongly weighted, an otherwise equal volume was acquired.
@@ -28,11 +29,15 @@ def is_along_time(name: str) -> bool:
     return name in _ALONG_TIME or name.endswith(f" {ORDER}") or name.startswith("DimensionIndex")
 
 
-def joined(series: Iterable[Series]) -> tuple[Stacks, ...]:
+def joined(series: Iterable[Series], *, is_regular: bool = False) -> tuple[Stacks, ...]:
     """Join volumes into 4D stacks, in order of instance number.
 
     Volumes are joined where they share series, splits other than time and weighting, and the grid; what cannot be
     a volume, or lies elsewhere, stays apart.
+
+    Args:
+        series: Sorted series.
+        is_regular: Tilted volumes get a copy each, and stay apart for that.
 
     Returns:
         One or more series for every file to be written.
@@ -42,10 +47,10 @@ def joined(series: Iterable[Series]) -> tuple[Stacks, ...]:
         rest = tuple(pair for pair in one.splits if not is_along_time(pair[0]))
         is_apart = len(rest) == len(one.splits)
         groups[one.key if is_apart else (one.ref, rest)].append(one)
-    return tuple(stacks for group in groups.values() for stacks in _on_one_grid(group))
+    return tuple(stacks for group in groups.values() for stacks in _on_one_grid(group, is_regular))
 
 
-def _on_one_grid(group: Sequence[Series]) -> list[Stacks]:
+def _on_one_grid(group: Sequence[Series], is_regular: bool) -> list[Stacks]:
     if len(group) == 1:
         return [tuple(group)]
     apart: list[Stacks] = []
@@ -54,6 +59,9 @@ def _on_one_grid(group: Sequence[Series]) -> list[Stacks]:
         try:
             geometry = geometry_of(one)
         except DicomError:
+            apart.append((one,))
+            continue
+        if is_regular and is_sheared(geometry):
             apart.append((one,))
             continue
         for known, members in grids:

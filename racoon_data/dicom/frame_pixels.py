@@ -20,7 +20,7 @@ from racoon_data.dicom.decoding import decode_fragment
 from racoon_data.dicom.frame_codecs import decode_special, native_frame
 from racoon_data.dicom.guard import Scan
 from racoon_data.dicom.headers import read_dataset, text_of, value_of, whole_of
-from racoon_data.dicom.layout import Layout
+from racoon_data.dicom.layout import NATIVE, Layout
 from racoon_data.dicom.walk import UNDEFINED
 from racoon_data.errors import UnsupportedPixelsError
 
@@ -155,6 +155,32 @@ def frame_reader(path: Path, header: pydicom.Dataset, scanned: Scan) -> Iterator
     with path.open("rb") as stream:
         frames = _frames(stream, place.start, header) if place.length == UNDEFINED else None
         yield FrameReader(stream, place.start, header, *sizes, frames, scanned.is_little_endian, is_swapped)
+
+
+def spans_of(path: Path, scanned: Scan) -> tuple[tuple[Span, ...], ...] | None:
+    """Find the fragments of each compressed frame by their lengths: no byte inside them can be taken for an end.
+
+    Args:
+        path: The file.
+        scanned: What the guard saw.
+
+    Returns:
+        Offset and length of the fragments of each frame; ``None`` where pixels are not compressed, or fragments and
+        frames can only be told apart by what they hold.
+
+    Raises:
+        DicomError: The file cannot be read.
+    """
+    place = scanned.elements.get(_PIXEL_DATA)
+    syntax = scanned.transfer_syntax_uid
+    if place is None or place.length != UNDEFINED or syntax in (*NATIVE, DeflatedExplicitVRLittleEndian, ""):
+        return None
+    header = read_dataset(path, tags=("NumberOfFrames", "ExtendedOffsetTable"), is_scanned=True)
+    with path.open("rb") as stream:
+        try:
+            return _frames(stream, place.start, header)
+        except UnsupportedPixelsError:
+            return None
 
 
 def _frames(stream: BinaryIO, start: int, header: pydicom.Dataset) -> tuple[tuple[Span, ...], ...]:

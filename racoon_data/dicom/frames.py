@@ -10,9 +10,11 @@ import numpy as np
 import pydicom
 from pydicom.pixels import apply_color_lut
 
-from racoon_data.dicom.decoding import Decoded, decode_frame
+from racoon_data.dicom.decoding import Decoded, decode_fragment, decode_frame
 from racoon_data.dicom.facts import Facts
+from racoon_data.dicom.frame_pixels import Span, spans_of
 from racoon_data.dicom.groups import frame_context
+from racoon_data.dicom.guard import scan
 from racoon_data.dicom.headers import read_dataset, texts_of
 from racoon_data.dicom.layout import KEYWORDS as LAYOUT_KEYWORDS
 from racoon_data.dicom.layout import Array, Layout
@@ -27,15 +29,19 @@ _KEYWORDS = (*LAYOUT_KEYWORDS, *MEANING_KEYWORDS)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OpenFile:
-    """A parsed image file with its pixels.
+    """A parsed image file and where its pixels are.
 
     Attributes:
-        dataset: As parsed.
+        path: The file.
+        dataset: As parsed; without pixel data where ``spans`` are known.
         facts: What its top level says of pixels and values.
+        spans: Where the fragments of each compressed frame lie in the file, ``None`` where ``dataset`` has the pixels.
     """
 
+    path: Path
     dataset: pydicom.Dataset
     facts: Facts
+    spans: tuple[tuple[Span, ...], ...] | None = None
 
     @property
     def float_bits(self) -> int:
@@ -43,8 +49,15 @@ class OpenFile:
         return 32 if "FloatPixelData" in self.dataset else 64 if "DoubleFloatPixelData" in self.dataset else 0
 
     def decode(self, layout: Layout, frame: int) -> Decoded:
-        """Decode one frame; see ``decode_frame``."""
-        return decode_frame(self.dataset, layout, frame)
+        """Decode one frame; see ``decode_frame``. Of a compressed file that frame alone is read."""
+        if self.spans is None:
+            return decode_frame(self.dataset, layout, frame)
+        with self.path.open("rb") as stream:
+            parts = []
+            for start, length in self.spans[frame]:
+                stream.seek(start)
+                parts.append(stream.read(length))
+        return decode_fragment(b"".join(parts), layout)
 
     def meaning(self, facts: Facts, frame: int, wanted: Wanted, *, is_signed: bool) -> Meaning:
         """Decide what the values of one frame mean; see ``mapped_meaning``."""
@@ -92,7 +105,10 @@ def _kept(path: Path, changed_ns: int, size: int) -> OpenFile:
 
 
 def _opened(path: Path) -> OpenFile:
-    dataset = read_dataset(path, pixels=True)
+    scanned = scan(path)
+    spans = spans_of(path, scanned)
+    dataset = read_dataset(path, pixels=spans is None, is_scanned=True)
     is_little = dataset.original_encoding[1] is not False
     values = {keyword: texts for keyword in _KEYWORDS if (texts := texts_of(dataset, keyword))}
-    return OpenFile(dataset, Facts(str(dataset.file_meta.TransferSyntaxUID), True, is_little, values))
+    facts = Facts(str(dataset.file_meta.TransferSyntaxUID), True, is_little, values)
+    return OpenFile(path, dataset, facts, spans)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from racoon_data.dicom.directory import is_directory_file
 from racoon_data.dicom.facts import read_facts
 from racoon_data.dicom.images import MULTIFRAME_CLASSES, Image, acquisition_of, images_of
 from racoon_data.dicom.references import ANNOTATION_CLASSES, annotation_file
@@ -34,7 +35,6 @@ IMAGE_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.128": "PET",
 }
 _REPEATED = DuplicateSliceError("the same slice again under another SOPInstanceUID", hint="the first one is used")
-_DIRECTORY_NAME = "DICOMDIR"
 _DIRECTORY_CLASS = "1.2.840.10008.1.3.10"
 
 
@@ -52,7 +52,7 @@ def files_under(folder: Path, *, without: Iterable[Path] = ()) -> tuple[Path, ..
         SettingsError: A folder for output is the folder itself.
         UnreadableError: A folder below cannot be listed.
     """
-    if folder.name.upper() == _DIRECTORY_NAME and folder.is_file():
+    if is_directory_file(folder):
         folder = folder.parent  # what it lists is not trusted: every file beside and below it is looked at
     if folder.is_file():
         return (folder,)

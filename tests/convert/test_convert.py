@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.fileset import FileSet
 from typer.testing import CliRunner
 
 from racoon_data.cli.main import app
 from racoon_data.convert.certificate import certify
 from racoon_data.convert.folder import MANIFEST, Run, convert_folder
+from racoon_data.convert.memory import workers_that_fit
 from racoon_data.convert.publish import publish
 from racoon_data.convert.sidecar import volume_name
 from racoon_data.dicom.filling import Stacked
@@ -20,9 +22,11 @@ from racoon_data.dicom.stacking import stack, stack_stored
 from racoon_data.errors import ExitCode, NothingMatchedError, SettingsError, UncertifiedError
 from racoon_data.files.nifti import read_nifti, write_nifti
 from racoon_data.geometry import Geometry, as_affine
+from racoon_data.outcomes import Status
 from racoon_data.schemas import validate
 from racoon_data.testing.makers import a_seg, a_series, not_dicom, truncated
 from racoon_data.volumes import Volume
+from tests.dicom.edits import one_series
 
 
 def _one_series(folder: Path) -> Series:
@@ -153,6 +157,34 @@ def test_a_disc_is_converted_by_its_directory_file(tmp_path: Path):
     report = convert_folder(tmp_path / "DICOMDIR", tmp_path / "out")
 
     assert report.counts == {"files_in": 6, "converted": 5, "annotations": 0, "skipped": 1, "failed": 0}
+
+
+def test_a_file_that_a_dicomdir_lists_and_that_is_not_there_has_a_row(tmp_path: Path):
+    """What a medium promised and does not hold is named, whatever the case of its letters."""
+    made = a_series(tmp_path / "in" / "IMAGES", slices=3)
+    listing = FileSet()
+    for path in made.paths:
+        listing.add(path)
+    listing.write(tmp_path / "disc")
+    files = sorted(path for path in (tmp_path / "disc").rglob("*") if path.is_file() and path.name != "DICOMDIR")
+    files[0].rename(files[0].with_name(files[0].name.lower()))
+    files[2].unlink()
+
+    report = convert_folder(tmp_path / "disc" / "DICOMDIR", tmp_path / "out")
+
+    rows = [(str(one.ref), one.code) for one in report.outcomes if one.status is Status.FAILED]
+    gone = files[2].relative_to(tmp_path / "disc").as_posix()
+    assert rows == [(f"file {gone}", "dicom.listed_file_missing")]
+    assert report.counts == {"files_in": 4, "converted": 2, "annotations": 0, "skipped": 1, "failed": 1}
+
+
+@pytest.mark.parametrize(("available", "workers"), [(None, 4), (10**12, 4), (7_000_000, 2), (1, 1)])
+def test_no_more_workers_run_than_volumes_fit_into_memory(tmp_path: Path, available: int | None, workers: int):
+    """Four workers were asked for; each volume here takes three megabytes at most."""
+    header = one_series(a_series(tmp_path, slices=1).paths[0].parent).slices[0]
+    series = replace(one_series(tmp_path), slices=(replace(header, rows=100, columns=100),) * 50)
+
+    assert workers_that_fit([(series,)] * 9, 4, available) == workers
 
 
 @pytest.mark.filterwarnings("ignore")

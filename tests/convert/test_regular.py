@@ -65,6 +65,20 @@ def test_a_tilted_stack_has_an_exact_file_and_a_copy(tmp_path: Path, shift: floa
     assert report.counts["converted"] == report.files_in == 6
 
 
+def test_tilted_time_points_have_a_copy_each(tmp_path: Path):
+    """A tilted series in time is written volume by volume, so that none goes without its right-angled copy."""
+    for n in (1, 2):
+        _placed(tmp_path / "in" / str(n), [(-15 + 0.9 * k, 100 + 2.5 * k) for k in range(4)])
+        name = {"SeriesInstanceUID": "2.25.7", "TemporalPositionIdentifier": n}
+        for k, path in enumerate(sorted((tmp_path / "in" / str(n)).iterdir())):
+            edit([path], lambda one, k=k, n=n, name=name: one.update({**name, "SOPInstanceUID": f"2.25.{n}{k}"}))
+
+    report = convert_folder(tmp_path / "in", tmp_path / "out", choices=REGULAR)
+
+    assert [str(row["file"]).endswith("_regular.nii.gz") for row in report.volumes] == [False, True] * 2
+    assert len({row["part"] for row in report.volumes}) == 2
+
+
 @pytest.mark.parametrize("heights", [[0, 2.5, 5, 8.5, 11, 13.5], [0, 2.5, 5, 10, 12.5]])
 def test_uneven_and_gapped_stacks_are_resampled_only_when_asked(tmp_path: Path, heights: list[float]):
     """Without the option the slices and positions are named; with it values stand where the true positions put them."""

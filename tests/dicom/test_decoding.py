@@ -13,10 +13,13 @@ from pydicom.encaps import encapsulate
 from racoon_data.dicom.decoders import Decoder, chain_of
 from racoon_data.dicom.decoding import decode_fragment, decode_frame, fault_of
 from racoon_data.dicom.frames import open_frames
+from racoon_data.dicom.headers import read_dataset
 from racoon_data.dicom.layout import Layout, layout_of
+from racoon_data.dicom.pixels import read_pixels
+from racoon_data.dicom.series import SliceHeader
 from racoon_data.errors import FrameCountError, TruncatedError, UnsupportedPixelsError
 from racoon_data.testing.makers import a_series
-from tests.dicom.edits import edit
+from tests.dicom.edits import edit, one_series
 
 JPEG = "1.2.840.10008.1.2.4."
 PLAIN = Layout(4, 6, 1, 16, 12, 11, False, False, "MONOCHROME2", False, 1, "1.2.840.10008.1.2.1", True)
@@ -146,13 +149,13 @@ def test_what_nothing_here_decodes_names_what_would(syntax: str, words: str):
 
 def test_a_codestream_without_its_end_is_truncated():
     """A decoder would fill the rest with grey; here it is an error."""
-    source = open_frames(Path(get_testdata_file("MR_small_jp2klossless.dcm")), is_kept=False)
-    layout = layout_of(source.facts)
-    cut = source.dataset.PixelData[16:2000]
-    source.dataset.PixelData = encapsulate([cut])
+    path = Path(get_testdata_file("MR_small_jp2klossless.dcm"))
+    layout = layout_of(open_frames(path, is_kept=False).facts)
+    dataset = read_dataset(path, pixels=True)
+    dataset.PixelData = encapsulate([dataset.PixelData[16:2000]])
 
     with pytest.raises(TruncatedError):
-        decode_frame(source.dataset, layout)
+        decode_frame(dataset, layout)
 
 
 @pytest.mark.parametrize("frames", [1, 3])
@@ -168,7 +171,64 @@ def test_a_frame_count_that_lies_is_an_error(frames: int):
 
 def test_fewer_fragments_than_frames_is_an_error():
     """An encapsulated image that claims more frames than it has fragments lost some."""
-    source = open_frames(Path(get_testdata_file("MR_small_RLE.dcm")), is_kept=False)
+    path = Path(get_testdata_file("MR_small_RLE.dcm"))
+    source = open_frames(path, is_kept=False)
 
     with pytest.raises(FrameCountError):
-        decode_frame(source.dataset, replace(layout_of(source.facts), frames=2))
+        decode_frame(read_dataset(path, pixels=True), replace(layout_of(source.facts), frames=2))
+
+
+def _with_codestream(folder: Path, syntax: str, make) -> tuple[np.ndarray, SliceHeader]:
+    """Put a codestream that another library wrote into a file; give its stored values and its header."""
+    made = a_series(folder, slices=1, rows=64, columns=64)
+    stored = open_frames(made.paths[0], is_kept=False).dataset.pixel_array
+
+    def change(one) -> None:
+        one.PixelData = encapsulate([make(stored)])
+        one["PixelData"].VR = "OB"
+        one["PixelData"].is_undefined_length = True
+        one.file_meta.TransferSyntaxUID = syntax
+
+    edit(made.paths, change)
+    return stored, one_series(folder).slices[0]
+
+
+@pytest.mark.parametrize("number", ["201", "202", "203"])
+def test_high_throughput_jpeg_2000_gives_the_stored_values(tmp_path: Path, number: str):
+    """What OpenJPH wrote without loss is read without loss."""
+    codecs = pytest.importorskip("imagecodecs", reason="the extra peers is not installed")
+
+    stored, header = _with_codestream(tmp_path, JPEG + number, lambda a: codecs.htj2k_encode(a, reversible=True))
+    seen = read_pixels(header)
+
+    assert np.array_equal(seen.stored, stored)
+    assert seen.decisions[0] == "decoded by pylibjpeg-openjpeg"
+
+
+def test_a_true_jpeg_xl_image_is_refused_with_what_would_decode_it(tmp_path: Path):
+    """No decoder of ours reads it, and none pretends to."""
+    codecs = pytest.importorskip("imagecodecs", reason="the extra peers is not installed")
+    _, header = _with_codestream(tmp_path, JPEG + "110", lambda a: codecs.jpegxl_encode(a.view("u2"), lossless=True))
+
+    with pytest.raises(UnsupportedPixelsError) as caught:
+        read_pixels(header)
+
+    assert "djxl" in str(caught.value.hint)
+
+
+def test_bytes_of_a_delimiter_inside_a_codestream_end_nothing(tmp_path: Path):
+    """Fragments end where their length says: a JPEG 2000 comment may hold the bytes that end a sequence."""
+
+    def make(stored: np.ndarray) -> bytes:
+        made = a_series(tmp_path / "other", slices=1, rows=64, columns=64)
+        edit(made.paths, lambda one: one.compress(JPEG + "90", generate_instance_uid=False))
+        source = open_frames(made.paths[0], is_kept=False)
+        ((start, length),) = source.spans[0]
+        whole = made.paths[0].read_bytes()[start : start + length]
+        end_of_size = 2 + 2 + int.from_bytes(whole[4:6], "big")
+        comment = b"\xff\x64\x00\x0c\x00\x00" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+        return whole[:end_of_size] + comment + whole[end_of_size:]
+
+    stored, header = _with_codestream(tmp_path / "in", JPEG + "90", make)
+
+    assert np.array_equal(read_pixels(header).stored, stored)
