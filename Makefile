@@ -11,7 +11,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
 CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
 
-.PHONY: demo test check bench faults memory kill-loop conformance schemas docs clean help
+.PHONY: fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -53,6 +53,12 @@ kill-loop: $(READY) ## Kill a pull 25 times at random moments and count what is 
 
 conformance: $(READY) ## Judge racoon and other converters on hard cases, and write docs/conformance.md
 	$(BIN)/python -m tests.conformance.write $(NEW)
+
+hostile: $(READY) ## Let every hostile file meet every entry point, and write the table of docs/security.md
+	$(BIN)/python -m tests.hostile.write
+
+fuzz: $(READY) ## Fuzz every reader of strangers' bytes for FUZZ_SECONDS (an hour by default)
+	$(BIN)/python -m tests.fuzz.run --seconds $(or $(FUZZ_SECONDS),3600)
 
 schemas: $(READY) ## Write the schemas that are generated from models
 	$(BIN)/python -m tests.schemas.write

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from racoon_data.documents import read_json
 from racoon_data.errors import SettingsError
 from racoon_data.settings import Frozen, load_toml
 
@@ -98,7 +98,7 @@ def read_faults(path: Path) -> FaultPlan:
     if path.suffix.lower() != ".json":
         return load_toml(path, FaultPlan)
     try:
-        return FaultPlan.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return FaultPlan.model_validate(read_json(path))
     except (OSError, ValueError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         what = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}" if first else str(error)

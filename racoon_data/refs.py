@@ -114,3 +114,8 @@ class Match:
 
     ref: StudyRef | SeriesRef | InstanceRef
     attributes: Attributes = field(default_factory=lambda: _NONE)
+
+
+def safe_name(text: str) -> str:
+    """Give a file or folder name for a UID of a stranger: itself where it is a UID, else its hash."""
+    return text if is_uid(text) else f"uid-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:40]}"

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from racoon_data import documents
 from racoon_data.errors import SettingsError
 from racoon_data.node_settings import FolderSettings, NodeSettings, PseudonymSettings, WebSettings
 from racoon_data.node_settings import Frozen as Frozen
@@ -156,7 +157,7 @@ def parse_toml(text: str, table: type[Table], *, name: str) -> Table:
         SettingsError: It is no TOML or does not fit; the message names the key.
     """
     try:
-        return table.model_validate(tomllib.loads(text))
+        return table.model_validate(documents.parse_toml(text))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{name} is not TOML: {error}", hint="mend the syntax") from error
     except ValidationError as error:

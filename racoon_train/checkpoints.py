@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from racoon_data import schemas
+from racoon_data.documents import read_json
 from racoon_data.errors import DatasetError, PayloadError
 from racoon_data.files.atomic import write_bytes, write_json
 from racoon_train.federated.job import Job, job_from
@@ -89,7 +89,7 @@ def load_model(path: Path) -> Model:
         SchemaError: The card does not validate.
     """
     try:
-        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        card = read_json(path.with_suffix(".json"))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path.name} has no model card", hint="keep NAME.json beside NAME.safetensors") from error
     schemas.validate("model-card", card)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from racoon_data import schemas
 from racoon_data.annotations.written_segments import require_codes, segment_of_label
+from racoon_data.documents import read_json
 from racoon_data.errors import (
     AnnotationError,
     GridMismatchError,
@@ -110,7 +111,7 @@ def _of_map(array: npt.NDArray[Any], geometry: Geometry, schema: LabelSchema) ->
 
 def _of_account(path: Path) -> Iterator[Drawing]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except FileNotFoundError as error:
         raise NothingMatchedError(f"{path} does not exist", hint="name what racoon annotations read wrote") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

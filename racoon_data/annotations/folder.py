@@ -23,6 +23,7 @@ from racoon_data.geometry import Geometry
 from racoon_data.labels import Annotation, CodedConcept, Finding, Segment
 from racoon_data.outcomes import Outcome, tally
 from racoon_data.policies import DEFAULT_POLICIES, ReadingPolicies
+from racoon_data.refs import safe_name
 from racoon_data.runner.run import run_items
 
 if TYPE_CHECKING:
@@ -176,8 +177,8 @@ def _write_masks(annotation: Annotation, one: Link, out: Path) -> list[dict[str,
         if annotation.geometry is None or one.series is None:
             continue
         name = f"{drawn.segment.number:03d}-{_slug(drawn.segment.name) or 'segment'}.nii.gz"
-        series = "-".join(filter(None, (one.series.ref.series_uid, _slug(one.series.part))))
-        path = Path("masks") / one.file.ref.sop_uid / series / name
+        series = "-".join(filter(None, (safe_name(one.series.ref.series_uid), _slug(one.series.part))))
+        path = Path("masks") / safe_name(one.file.ref.sop_uid) / series / name
         write_mask(out / path, drawn.drawn, annotation.geometry)
         voxels = drawn.voxels
         ml = round(voxels * annotation.geometry.voxel_ml, 6)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 import typer
 
 from racoon_data import console, schemas
+from racoon_data.documents import parse_json, parse_toml, read_text
 from racoon_data.errors import SchemaError, SettingsError
 
 app = typer.Typer(help="List, show and validate against the JSON Schemas.", no_args_is_help=True)
@@ -90,12 +89,12 @@ def _guess(file: Path, documents: list[tuple[int, Any]]) -> str:
 def _documents(file: Path) -> list[tuple[int, Any]]:
     """Parse a file to documents; the line is 0 where the file is one document."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
         if file.suffix == ".toml":
-            return [(0, tomllib.loads(text))]
+            return [(0, parse_toml(text))]
         if file.suffix == ".jsonl":
-            return [(number, json.loads(line)) for number, line in enumerate(text.splitlines(), start=1) if line]
-        return [(0, json.loads(text))]
+            return [(number, parse_json(line)) for number, line in enumerate(text.splitlines(), start=1) if line]
+        return [(0, parse_json(text))]
     except FileNotFoundError as error:
         raise SettingsError(f"{file} does not exist", hint="name an existing file") from error
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from racoon_data import schemas
 from racoon_data.dataset.layout import CASE_FOLDERS
 from racoon_data.dataset.manifest import dataset_hash
 from racoon_data.dataset.splits import check_splits
+from racoon_data.documents import read_json
 from racoon_data.errors import DamagedDatasetError, RacoonError, SchemaError, SplitLeakError
 from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.files.atomic import sha256_of
@@ -53,7 +53,7 @@ def _defect(ref: Ref, message: str, *, code: str = DamagedDatasetError.code, hin
 
 def _manifest_defects(root: Path, manifest: Manifest) -> Iterator[Outcome]:
     ref = FileRef(MANIFEST_NAME)
-    document = json.loads((root / MANIFEST_NAME).read_text(encoding="utf-8"))
+    document = read_json(root / MANIFEST_NAME)
     try:
         schemas.validate("dataset-manifest", document)
         check_splits(manifest.cases)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from racoon_data.dataset.layout import (
     LABELS_JSON,
     is_training,
 )
+from racoon_data.documents import parse_json
 from racoon_data.files.atomic import sha256_of, write_json, write_text
 from racoon_data.files.case_sidecar import CaseSidecar
 from racoon_data.files.findings import FINDING_COLUMNS
@@ -133,7 +133,7 @@ def _harmless(value: object) -> object:
 
 def _is_number(text: str) -> bool:
     try:
-        json.loads(text)
+        parse_json(text)
     except ValueError:
         return False
     return True

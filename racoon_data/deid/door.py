@@ -30,7 +30,7 @@ from racoon_data.errors import ForgottenPatientError, NotDicomError, PseudonymSe
 from racoon_data.events import Event as Progress
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import sha256_of, sweep_partials
-from racoon_data.refs import FileRef, InstanceRef
+from racoon_data.refs import FileRef, InstanceRef, safe_name
 from racoon_data.runner.run import Result, run_items
 from racoon_data.site.audit import AuditLog, Event, entries
 
@@ -304,7 +304,7 @@ def _planned(opened: OpenedFile, door: Door, *, digest: str) -> DeidentifiedInst
     names, uid = door.pseudonymizer, _mapped(door)
     ref = InstanceRef(uid(original.study_uid), uid(original.series_uid), uid(original.sop_uid))
     patient = names.patient(opened.text("PatientID"))
-    place = door.out / patient / ref.study_uid / ref.series_uid / f"{ref.sop_uid}.dcm"
+    place = door.out / patient / safe_name(ref.study_uid) / safe_name(ref.series_uid) / f"{safe_name(ref.sop_uid)}.dcm"
     origin = original_of(opened, names) if door.vault is not None else None
     exempt = len(identity_in(opened).weak)
     return DeidentifiedInstance(place, ref, original, patient, digest, exempt=exempt, origin=origin)

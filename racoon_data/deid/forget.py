@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from racoon_data.deid.pseudonyms import Pseudonymizer
 from racoon_data.deid.register import Register
 from racoon_data.dicom.headers import read_dataset, texts_of
+from racoon_data.documents import read_json
 from racoon_data.errors import DicomError
 from racoon_data.refs import StudyRef
 from racoon_data.site.audit import AuditLog
@@ -160,7 +160,7 @@ def _models(site: Site, datasets: frozenset[str]) -> Iterator[str]:
 def _document(path: Path) -> dict[str, Any]:
     """Read a small JSON document; what is none, or is large, is empty."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= _LONGEST_CARD else None
+        document = read_json(path) if path.stat().st_size <= _LONGEST_CARD else None
     except (ValueError, OSError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from racoon_data.documents import read_json
 from racoon_data.errors import IdentityRiskError, NothingMatchedError, QuarantineError
 from racoon_data.files.atomic import make_folder, whole_file, write_json
 from racoon_data.outcomes import Outcome
@@ -136,7 +136,7 @@ def decide(folder: Path, start: str, fate: Fate, *, reason: str, audit: AuditLog
 
 
 def _read(note: Path) -> Held:
-    document = json.loads(note.read_text(encoding="utf-8"))
+    document = read_json(note)
     return Held(
         sha256=note.stem,
         code=str(document["code"]),

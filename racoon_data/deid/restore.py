@@ -18,7 +18,7 @@ from racoon_data.dicom.headers import read_dataset, text_of
 from racoon_data.errors import DicomError, RestoreError, about
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import make_folder, sha256_of, whole_file
-from racoon_data.refs import FileRef, InstanceRef
+from racoon_data.refs import FileRef, InstanceRef, safe_name
 from racoon_data.runner.run import Result, run_items
 from racoon_data.site.audit import AuditLog
 
@@ -105,7 +105,7 @@ def _restored(way: WayBack, own: frozenset[str], path: Path, *, is_rehearsal: bo
     dataset = read_dataset(path, pixels=True)
     patient = restore_dataset(dataset, way.register, way.names, own=own)
     ref = InstanceRef(dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
-    restored = RestoredInstance(way.out / f"{ref.sop_uid}.dcm", ref, patient)
+    restored = RestoredInstance(way.out / f"{safe_name(ref.sop_uid)}.dcm", ref, patient)
     if is_rehearsal:
         return restored
     make_folder(way.out)

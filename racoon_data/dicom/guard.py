@@ -19,6 +19,7 @@ _IMPLICIT, _BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", 
 _PIXEL_TAGS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
 _ROWS, _COLUMNS, _BITS_ALLOCATED = 0x00280010, 0x00280011, 0x00280100
 _SAMPLES, _PHOTOMETRIC, _FRAMES = 0x00280002, 0x00280004, 0x00280008
+_STEP = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,26 @@ def body_of(data: Buffer, *, limits: Limits = LIMITS) -> Body:
     return Body(data, offset, syntax, not looks_explicit(data, offset), order, meta)
 
 
+def walk_encoded(data: Buffer, transfer_syntax_uid: str, *, last: int = UNDEFINED, limits: Limits = LIMITS) -> Walk:
+    """Walk a data set that travels without file meta: a message of a peer, or the beginning of an instance.
+
+    Args:
+        data: Its bytes from the first element on.
+        transfer_syntax_uid: How it is encoded.
+        last: Nothing behind this top-level tag is looked at; all is where absent.
+        limits: What is let through.
+
+    Raises:
+        TruncatedError: It ends inside an element.
+        UnreadableError: Elements do not nest, or it cannot be inflated.
+        HostileFileError: A limit is passed.
+    """
+    order = ">" if transfer_syntax_uid == _BIG_ENDIAN else "<"
+    walk = Walk(_inflate(data[:], limits) if transfer_syntax_uid == _DEFLATED else data, order, limits)
+    walk.dataset(0, is_implicit=transfer_syntax_uid == _IMPLICIT, last=last)
+    return walk
+
+
 def _scan(body: Body, has_preamble: bool, wanted: tuple[Iterable[int], Iterable[int]], limits: Limits) -> Scan:
     keep, watch = wanted
     walk = Walk(body.data, body.order, limits, frozenset(watch))
@@ -151,13 +172,21 @@ def _is_big_endian(data: Buffer, offset: int, syntax: str) -> bool:
 
 
 def _inflate(data: bytes, limits: Limits) -> bytes:
+    """Inflate in steps, so that a bomb is refused before it takes the memory of the limit twice."""
+    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
     try:
-        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, limits.inflated_bytes + 1)
+        for start in range(0, len(data), _STEP):
+            piece = data[start : start + _STEP]
+            while piece and not inflater.eof:
+                inflated += inflater.decompress(piece, 16 * _STEP)
+                if len(inflated) > limits.inflated_bytes:
+                    raise HostileFileError("the data set inflates beyond the limit", hint="keep the file out")
+                piece = inflater.unconsumed_tail
     except zlib.error as error:
         raise UnreadableError("the deflated data set cannot be inflated", hint="retrieve it again") from error
-    if len(inflated) > limits.inflated_bytes:
-        raise HostileFileError("the data set inflates beyond the limit", hint="keep the file out")
-    return inflated
+    if not inflater.eof:
+        raise TruncatedError("the deflated data set ends too early", hint="retrieve it again")
+    return bytes(inflated)
 
 
 def _check_pixels(walk: Walk) -> None:

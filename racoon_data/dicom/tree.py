@@ -85,7 +85,7 @@ class Tree:
         self.data = data
         self.order = order
         self._limits = limits
-        self._left = limits.elements_in(len(data))
+        self._count = self._bound = 0
         self._short = struct.Struct(order + "HH2sH")
         self._tag = struct.Struct(order + "HH")
         self._long = struct.Struct(order + "I")
@@ -100,7 +100,7 @@ class Tree:
                 if is_open and tag == _ITEM_END:
                     return Level(nodes, is_implicit), offset + 8
                 raise UnreadableError("an item lies outside any sequence", hint="ask the sender for a new export")
-            self._count()
+            self._counted(offset)
             if is_implicit or not (vr.isalpha() and vr.isupper()):
                 node = self._implicit(tag, offset, end, depth)
             elif (name := vr.decode("ascii")) in _LONG:
@@ -115,10 +115,10 @@ class Tree:
             raise TruncatedError("the file ends inside an element or sequence", hint="retrieve it again")
         return Level(nodes, is_implicit), end
 
-    def _count(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise HostileFileError("more elements than the limit for a file of its size", hint="keep the file out")
+    def _counted(self, offset: int) -> None:
+        self._count += 1
+        if self._count > self._bound:
+            self._bound = self._limits.more_elements(self._count, offset, len(self.data))
 
     def _implicit(self, tag: int, offset: int, end: int, depth: int) -> Node:
         (length,) = self._long.unpack_from(self.data, offset + 4)
@@ -166,7 +166,7 @@ class Tree:
                 raise UnreadableError(
                     "a sequence holds something that is no item", hint="ask the sender for a new export"
                 )
-            self._count()
+            self._counted(offset)
             item_end = stop if size == UNDEFINED else offset + size
             if item_end > stop:
                 raise _too_long(item_end, len(self.data))
@@ -185,7 +185,7 @@ class Tree:
             offset += 8
             if tag == _SEQUENCE_END:
                 return offset
-            self._count()
+            self._counted(offset)
             if tag != ITEM or size == UNDEFINED:
                 raise HostileFileError("a pixel fragment has no length", hint="keep the file out")
             offset += size

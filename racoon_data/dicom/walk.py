@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from racoon_data.errors import HostileFileError, TruncatedError, UnreadableError
 
 UNDEFINED = 0xFFFFFFFF
+_HIGHEST = 0xFFFFFFFF
+_DENSE_BYTES, _LOOK_EVERY = 12, 1000
 ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _BULK_VRS = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"))
@@ -24,6 +26,8 @@ class Limits:
         depth: Sequences inside sequences; pydicom exhausts the stack at about 200.
         elements: Elements, items and fragments in all; two million empty items cost a parser 40 s. Files
             beyond 100 MB may hold more, one for each 256 bytes.
+        dense_elements: Elements that may take fewer than 12 bytes each on average, as empty ones do; honest data sets
+            with that many take about 18.
         inflated_bytes: Size of a deflated data set once inflated.
         pixel_bytes: Rows x columns x frames x bits as claimed.
         expansion: Claimed pixel bytes per stored byte, where more than 64 MiB are claimed.
@@ -31,6 +35,7 @@ class Limits:
 
     depth: int = 32
     elements: int = 400_000
+    dense_elements: int = 70_000
     inflated_bytes: int = 192 << 20
     pixel_bytes: int = 6 << 30
     expansion: int = 4000
@@ -38,6 +43,21 @@ class Limits:
     def elements_in(self, size: int) -> int:
         """Give the number of elements let through in a file of this many bytes."""
         return max(self.elements, size // 256)
+
+    def more_elements(self, count: int, walked: int, size: int) -> int:
+        """Give how many elements may have come at the next look.
+
+        Args:
+            count: Elements so far.
+            walked: Bytes they take.
+            size: Bytes of the file.
+
+        Raises:
+            HostileFileError: There are too many already.
+        """
+        if count > self.elements_in(size) or count > self.dense_elements + walked // _DENSE_BYTES:
+            raise HostileFileError("more elements than the limit for a file of its size", hint="keep the file out")
+        return count + _LOOK_EVERY
 
 
 LIMITS = Limits()
@@ -87,6 +107,7 @@ class Walk:
     limits: Limits
     watched: frozenset[int] = frozenset()
     count: int = 0
+    bound: int = 0
     elements: dict[int, Element] = field(default_factory=dict)
     trace: list[Traced] = field(default_factory=list)
 
@@ -108,11 +129,13 @@ class Walk:
             offset = self._element([_Level(len(self.data), is_implicit=False)], offset)
         return offset
 
-    def dataset(self, offset: int, *, is_implicit: bool) -> None:
-        """Walk a data set to its end."""
+    def dataset(self, offset: int, *, is_implicit: bool, last: int = _HIGHEST) -> None:
+        """Walk a data set to its end, or to the first top-level element behind a tag; that one is not looked at."""
         stack = [_Level(len(self.data), is_implicit)]
         while stack:
             level = stack[-1]
+            if last < _HIGHEST and len(stack) == 1 and offset + 4 <= level.end and self._tag(offset) > last:
+                return
             if offset + 8 > level.end:
                 if level.is_undefined:
                     raise TruncatedError("the file ends inside a sequence", hint="retrieve it again")
@@ -121,14 +144,18 @@ class Walk:
             else:
                 offset = self._element(stack, offset)
 
+    def _tag(self, offset: int) -> int:
+        group, number = struct.unpack_from(self.order + "HH", self.data, offset)
+        return int(group << 16 | number)
+
     def _element(self, stack: list[_Level], offset: int) -> int:
         level = stack[-1]
         self.count += 1
-        if self.count > self.limits.elements_in(len(self.data)):
-            raise HostileFileError("more elements than the limit for a file of its size", hint="keep the file out")
+        if self.count > self.bound:
+            self.bound = self.limits.more_elements(self.count, offset, len(self.data))
         group, number = struct.unpack_from(self.order + "HH", self.data, offset)
-        tag = (group << 16) | number
-        if group == 0xFFFE:
+        tag = group << 16 | number
+        if tag >> 16 == 0xFFFE:
             return self._item(stack, tag, offset)
         if level.holds_items:
             raise UnreadableError("a sequence holds something that is no item", hint="ask the sender for a new export")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from racoon_data.documents import read_json
 from racoon_data.errors import DamagedDatasetError
 from racoon_data.files.manifest import CaseId, RelativePath, Sha256
 from racoon_data.geometry import Affine
@@ -155,6 +155,6 @@ def load_sidecar(path: Path) -> CaseSidecar:
         DamagedDatasetError: It is missing, no JSON or not of this kind.
     """
     try:
-        return CaseSidecar.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return CaseSidecar.model_validate(read_json(path))
     except (OSError, ValueError) as error:
         raise DamagedDatasetError("the sidecar cannot be read", ref=FileRef(path.name), hint=REBUILD) from error

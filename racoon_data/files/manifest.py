@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from racoon_data.documents import read_json
 from racoon_data.errors import DamagedDatasetError, SchemaError
 from racoon_data.labels import CodedConcept, Label, LabelSchema
 from racoon_data.settings import Frozen
@@ -203,7 +203,7 @@ def load_manifest(root: Path) -> Manifest:
         hint = "build it to the end: racoon run continues where it stopped"
         raise DamagedDatasetError(f"{root.name} has no {MANIFEST_NAME}: it is no finished dataset", hint=hint)
     try:
-        return Manifest.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return Manifest.model_validate(read_json(path))
     except (ValueError, UnicodeDecodeError) as error:
         raise SchemaError(f"{MANIFEST_NAME}: {_first_problem(error)}", hint="build the dataset again") from error
 

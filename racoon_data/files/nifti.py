@@ -31,6 +31,8 @@ from racoon_data.labels import BoxedMask, Mask
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 UNLABELLED = Labels()
 _HEAD_BYTES = 1 << 16
+_FIRST_STEP, _LAST_STEP = 4 << 10, 16 << 20
+_MAX_VOXEL_BYTES = 8 << 30
 _KEPT = ("uint8", "int16", "uint16", "int32", "float32")
 
 
@@ -184,6 +186,8 @@ def parse_nifti(raw: bytes, *, name: str) -> tuple[npt.NDArray[Any], Geometry]:
 
 def _require_volume(header: Header, name: str) -> None:
     shape = header.shape
+    if math.prod(shape) * header.dtype.itemsize > _MAX_VOXEL_BYTES:
+        raise DamagedDatasetError(f"{name} claims more than 8 GiB of voxels", hint="write it again")
     if len(shape) < 3 or min(shape) < 1 or any(size != 1 for size in shape[3:]):
         raise DatasetError(f"{name} has shape {shape}, not three dimensions", hint="split it into volumes")
 
@@ -224,6 +228,7 @@ def _unpacked(raw: bytes, name: str) -> bytes:
         return raw
     try:
         header = header_of(_inflated(raw, HEADER_BYTES), name)
+        _require_volume(header, name)
         end = header.offset + math.prod(header.shape) * header.dtype.itemsize
         data = _inflated(raw, end + 1)
     except (zlib.error, IsalError, EOFError) as error:  # type: ignore[misc]  # isal's stub calls it a value
@@ -236,9 +241,16 @@ def _unpacked(raw: bytes, name: str) -> bytes:
 def _inflated(raw: bytes, most: int) -> bytes:
     """Inflate up to ``most`` bytes of a gzip file, which may have several members."""
     parts: list[bytes] = []
-    while raw and most > 0:
-        unpacker = isal_zlib.decompressobj(wbits=31)
-        parts.append(unpacker.decompress(raw, most))
-        most -= len(parts[-1])
-        raw = unpacker.unused_data
+    view, at = memoryview(raw), 0
+    while at < len(view) and most > 0:
+        unpacker, step = isal_zlib.decompressobj(wbits=31), _FIRST_STEP
+        # Members may be crumbs: what lies behind one is never copied whole.
+        while at < len(view) and most > 0 and not unpacker.eof:
+            piece = view[at : at + step]
+            part = unpacker.decompress(piece, most)
+            at += len(piece) - len(unpacker.unused_data) - len(unpacker.unconsumed_tail)
+            most -= len(part)
+            step = min(4 * step, _LAST_STEP)
+            if part:
+                parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)

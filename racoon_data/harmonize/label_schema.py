@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from racoon_data import schemas
+from racoon_data.documents import read_json
 from racoon_data.errors import SchemaError, SettingsError
 from racoon_data.harmonize.codes import code_key, name_key
 from racoon_data.labels import CodedConcept, Label, LabelSchema
@@ -21,7 +22,7 @@ def load_schema(path: Path) -> LabelSchema:
         SchemaError: It is no JSON, does not validate, or gives one code or name to two labels.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except FileNotFoundError as error:
         raise SettingsError(f"{path} does not exist", hint="name an existing label schema") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -16,7 +16,8 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import UID, generate_uid
 from pynetdicom.presentation import build_context
 
-from racoon_data.errors import NotDicomError, PacsError, PacsLostError, PacsRefusedError, PacsTimeoutError
+from racoon_data.dicom.guard import walk_encoded
+from racoon_data.errors import DicomError, NotDicomError, PacsError, PacsLostError, PacsRefusedError, PacsTimeoutError
 from racoon_data.pacs import commands
 from racoon_data.pacs.accepting import COMMITMENT, Welcome
 from racoon_data.pacs.channel import Accepted, Channel
@@ -183,6 +184,7 @@ def _read_report(channel: Channel, on_report: OnReport) -> bool:
 def _report(data: bytes, syntax: str, transaction: str) -> Committed | None:
     """Read a report; ``None`` where it is none, or of another transaction."""
     try:
+        walk_encoded(data, syntax)
         report = read_dataset(BytesIO(data), UID(syntax).is_implicit_VR, True)
         if report.TransactionUID != transaction:
             return None
@@ -190,6 +192,6 @@ def _report(data: bytes, syntax: str, transaction: str) -> Committed | None:
         failed = {
             str(item.ReferencedSOPInstanceUID): int(item.FailureReason) for item in report.get("FailedSOPSequence", ())
         }
-    except UNPARSABLE:
+    except (*UNPARSABLE, DicomError):
         return None
     return Committed(kept, failed)

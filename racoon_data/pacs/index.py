@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -168,10 +169,12 @@ def _files(folder: Path, database: Path) -> Iterator[tuple[str, tuple[int, int]]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             path = Path(parent) / name
-            if name.startswith(".") or path == database or path.is_symlink():
+            if name.startswith(".") or path == database:
                 continue
             with suppress(FileNotFoundError):
-                state = path.stat()
+                state = path.lstat()
+                if not stat.S_ISREG(state.st_mode):
+                    continue  # a link leads elsewhere, a pipe or a device never ends
                 yield path.relative_to(folder).as_posix(), (state.st_size, state.st_mtime_ns)
 
 

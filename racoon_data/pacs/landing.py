@@ -90,8 +90,8 @@ class Landing:
     """
 
     __slots__ = (
-        "_admit", "_announced", "_descriptor", "_digest", "_partial", "_path", "_size", "_spool", "_window", "error",
-        "ref", "refusal",
+        "_admit", "_announced", "_descriptor", "_digest", "_look_at", "_partial", "_path", "_size", "_spool", "_window",
+        "error", "ref", "refusal",
     )  # fmt: skip
 
     def __init__(self, announced: Announced, *, spool: str, admit: Admit) -> None:
@@ -107,6 +107,7 @@ class Landing:
         self._admit = admit
         self._descriptor = -1
         self._window = b""
+        self._look_at = 0
         self._size = 0
         self._path = self._partial = ""
         self.ref: InstanceRef | None = None
@@ -123,6 +124,9 @@ class Landing:
     def _begin(self, piece: memoryview | bytes, *, is_all: bool) -> None:
         """Open the file when what came so far is admitted."""
         data = self._window + piece if self._window else piece
+        if len(data) < self._look_at and not is_all:
+            self._window = bytes(data)
+            return
         self.look(data, is_all=is_all)
         if self.ref is not None:
             self._open(self.ref)
@@ -137,7 +141,8 @@ class Landing:
             self._window = b""
             return
         if identity is None:
-            self._window = bytes(data)
+            # A header made of many elements is walked again only once it has doubled.
+            self._window, self._look_at = bytes(data), 2 * len(data)
             return
         self._window = b""
         verdict = self._admit(self._announced, identity)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from racoon_data.documents import parse_json
 from racoon_data.errors import SettingsError
 from racoon_data.refs import FileRef
 
@@ -70,7 +70,7 @@ def _from_csv(text: str, keyword: str, path: Path) -> list[str]:
 
 def _from_json(text: str, keyword: str, path: Path) -> list[str]:
     try:
-        document: Any = json.loads(text)
+        document: Any = parse_json(text)
     except ValueError as error:
         raise SettingsError("the list is not JSON", ref=FileRef(path.name), hint="mend the syntax") from error
     entries: Sequence[Any] = document if isinstance(document, list) else []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom.association import Association
 
+from racoon_data.dicom.headers import read_dataset
+from racoon_data.errors import DicomError
 from racoon_data.pacs.index import Stored
 
 NO_ANSWER = -1
@@ -27,7 +28,7 @@ def send_stored(association: Association, item: Stored, message_id: int) -> int:
     """
     try:
         status = association.send_c_store(_outgoing(association, item), msg_id=message_id)
-    except (ValueError, RuntimeError, AttributeError, OSError):
+    except (ValueError, RuntimeError, AttributeError, OSError, DicomError):
         return NO_ANSWER  # no accepted context fits, the association is gone, or the file is
     return int(status.get("Status", NO_ANSWER))
 
@@ -40,4 +41,4 @@ def _outgoing(association: Association, item: Stored) -> Path | Dataset:
     }
     if item.transfer_syntax in syntaxes or not syntaxes or UID(item.transfer_syntax).is_compressed:
         return item.path
-    return dcmread(item.path)
+    return read_dataset(item.path, pixels=True)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_dataset, read_file_meta_info
-from pydicom.tag import BaseTag
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID
 
 from racoon_data import __version__
-from racoon_data.errors import NotDicomError, UnreadableError
-from racoon_data.pacs.attributes import text_of
+from racoon_data.dicom.guard import walk_encoded
+from racoon_data.dicom.walk import LIMITS, Walk
+from racoon_data.errors import DicomError, NotDicomError, UnreadableError
 from racoon_data.refs import FileRef, InstanceRef
 
 # Derived once from a random UUID (PS3.5 B.2): names the files racoon writes.
@@ -24,20 +19,9 @@ IMPLEMENTATION_UID = UID("2.25.43634698749562933447769990664470219997")
 IMPLEMENTATION_NAME = f"RACOON_{__version__}".replace(".", "_")[:16]
 _PREAMBLE = b"\0" * 128 + b"DICM" + b"\2\0\0\0UL\4\0"
 _LAST_IDENTITY_TAG = 0x0020000E
-_UNPARSABLE = (
-    struct.error,
-    EOFError,
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    OverflowError,
-    zlib.error,
-    InvalidDicomError,
-    BytesLengthException,
-)
+_IDENTITY_TAGS = (0x0020000D, _LAST_IDENTITY_TAG, 0x00080018, 0x00080016)
+_META_TAGS = (0x00020002, 0x00020003, 0x00020010)
+_MAX_META = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +47,17 @@ def identity_of(encoded: bytes, transfer_syntax: str) -> Identity:
     Raises:
         UnreadableError: The head cannot be parsed.
     """
-    syntax = UID(transfer_syntax)
     try:
-        if syntax == DeflatedExplicitVRLittleEndian:
-            encoded = zlib.decompressobj(-zlib.MAX_WBITS).decompress(encoded, 1 << 20)
-        head = read_dataset(
-            BytesIO(encoded), syntax.is_implicit_VR, syntax.is_little_endian, stop_when=_is_past_identity
-        )
-        return _identity(head)
-    except _UNPARSABLE as error:
+        head = walk_encoded(encoded, transfer_syntax, last=_LAST_IDENTITY_TAG)
+    except DicomError as error:
         raise UnreadableError("the data set cannot be parsed", hint="the sender's file is damaged") from error
+    study, series, sop, sop_class = (uid_in(head.raw(tag)) for tag in _IDENTITY_TAGS)
+    return Identity(InstanceRef(study, series, sop), sop_class)
 
 
-def _is_past_identity(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return int(tag) > _LAST_IDENTITY_TAG
-
-
-def _identity(head: Dataset) -> Identity:
-    study, series, sop = (text_of(head, f"{level}InstanceUID") for level in ("Study", "Series", "SOP"))
-    return Identity(InstanceRef(study, series, sop), text_of(head, "SOPClassUID"))
+def uid_in(raw: bytes) -> str:
+    """Give a UID as text, whatever bytes stand there."""
+    return raw.strip(b"\0 ").decode("ascii", "backslashreplace")
 
 
 def file_head(sop_class_uid: str, sop_uid: str, transfer_syntax: str) -> bytes:
@@ -126,12 +102,15 @@ def read_file_head(path: Path) -> FileHead:
     Raises:
         NotDicomError: The file is not DICOM, or its meta information lacks what sending needs.
     """
+    with path.open("rb") as stream:
+        meta = Walk(stream.read(_MAX_META), "<", LIMITS)
     try:
-        meta = read_file_meta_info(path)
-    except _UNPARSABLE as error:
+        is_dicom = meta.data[128:132] == b"DICM" and meta.meta(132) < _MAX_META
+    except DicomError as error:
         raise NotDicomError("the file is not DICOM", ref=FileRef(path.name)) from error
-    names = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
-    head = FileHead(*(text_of(meta, name) for name in names))
+    if not is_dicom:
+        raise NotDicomError("the file is not DICOM", ref=FileRef(path.name))
+    head = FileHead(*(uid_in(meta.raw(tag)) for tag in _META_TAGS))
     if not (head.sop_class_uid and head.sop_uid and head.transfer_syntax):
         raise NotDicomError("the file meta information is incomplete", ref=FileRef(path.name))
     return head

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from racoon_data.documents import read_json
 from racoon_data.errors import PacsError, SchemaError
 from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.files.atomic import write_json
@@ -143,7 +143,7 @@ def load_plan(path: Path) -> PullPlan:
         SchemaError: The file cannot be read or is no plan.
     """
     try:
-        return PullPlan.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return PullPlan.model_validate(read_json(path))
     except (OSError, ValidationError, ValueError) as error:
         hint = "write one with racoon pacs plan"
         raise SchemaError("the file is no plan of a retrieval", ref=FileRef(path.name), hint=hint) from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
+from racoon_data.documents import read_json
 from racoon_data.errors import SchemaError
 from racoon_data.files.atomic import write_json
 from racoon_data.node_settings import Frozen
@@ -73,7 +73,7 @@ def load_profile(path: Path) -> PacsProfile | None:
         SchemaError: The file is no profile.
     """
     try:
-        return PacsProfile.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return PacsProfile.model_validate(read_json(path))
     except FileNotFoundError:
         return None
     except (ValidationError, ValueError) as error:

@@ -10,8 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydicom import dcmread
-
+from racoon_data.dicom.headers import read_dataset
 from racoon_data.faults import FaultPlan
 from racoon_data.pacs.index import Stored
 from racoon_data.refs import InstanceRef
@@ -139,7 +138,7 @@ def _renamed(pacs: EmbeddedPacs, item: Stored, sop_uid: str) -> Stored:
 
 def _altered(pacs: EmbeddedPacs, item: Stored, sop_uid: str | None, *, meta_too: bool = False) -> Stored:
     """Copy an instance with another SOPInstanceUID in its data set, or the same UID and other bytes."""
-    dataset = dcmread(item.path)
+    dataset = read_dataset(item.path, pixels=True)
     if sop_uid is None:
         dataset.PatientComments = "altered"
     else:

@@ -17,7 +17,7 @@ from racoon_data.files.atomic import storage_errors
 from racoon_data.pacs.attributes import flat_dataset, put
 from racoon_data.pacs.catalog import known_at
 from racoon_data.pacs.part10 import FileHead, file_head
-from racoon_data.pacs.requests import break_off, request_of
+from racoon_data.pacs.requests import break_off, identifier_in, request_of
 from racoon_data.pacs.serve_faults import answers
 from racoon_data.pacs.serve_store import incoming, keep
 from racoon_data.pacs.statuses import (
@@ -60,7 +60,8 @@ def _on_find(pacs: EmbeddedPacs, event: Any) -> Iterator[Answer]:
     if plan.close_queries:
         break_off(event.assoc)
         return
-    request = request_of(event.identifier, str(event.request.AffectedSOPClassUID))
+    identifier = identifier_in(event.request.Identifier, UID(event.context.transfer_syntax))
+    request = request_of(identifier, str(event.request.AffectedSOPClassUID))
     if request is None:
         yield DOES_NOT_MATCH, None
         return

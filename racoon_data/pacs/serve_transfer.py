@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_GET, C_MOVE
-from pynetdicom.dsutils import decode, encode
+from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 from pynetdicom.transport import RequestHandler
 
@@ -23,7 +23,7 @@ from racoon_data.pacs.checkpoint import Checkpoint
 from racoon_data.pacs.contexts import LIMIT
 from racoon_data.pacs.index import Stored
 from racoon_data.pacs.outgoing import send_stored
-from racoon_data.pacs.requests import break_off, request_of
+from racoon_data.pacs.requests import break_off, identifier_in, request_of
 from racoon_data.pacs.serve_faults import Deed, chosen, deeds
 from racoon_data.pacs.statuses import (
     ALL_FAILED,
@@ -118,7 +118,7 @@ class _Transfer:
             break_off(self._association)
             return
         syntax = self._context.transfer_syntax[0]
-        identifier = decode(self._message.Identifier, syntax.is_implicit_VR, syntax.is_little_endian)
+        identifier = identifier_in(self._message.Identifier, syntax)
         request = request_of(identifier, str(self._message.AffectedSOPClassUID))
         if request is None or not request[1].get(UNIQUE_KEY[request[0]]):
             self._respond(DOES_NOT_MATCH)

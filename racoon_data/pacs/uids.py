@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-from racoon_data.refs import InstanceRef, is_uid
+from racoon_data.refs import InstanceRef, safe_name
 
-
-def safe_name(text: str) -> str:
-    """Give a file or folder name for a UID a peer sent: itself where it is a UID, else its hash."""
-    return text if is_uid(text) else f"uid-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:40]}"
+__all__ = ["instance_path", "safe_name"]
 
 
 def instance_path(folder: Path, ref: InstanceRef) -> Path:

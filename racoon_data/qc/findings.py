@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from racoon_data.cases import QcIssue
+from racoon_data.documents import parse_json
 from racoon_data.errors import DamagedDatasetError, SchemaError
 from racoon_data.files.atomic import write_text
 from racoon_data.files.case_sidecar import load_sidecar
@@ -48,7 +49,7 @@ def read_issues(root: Path) -> tuple[QcIssue, ...]:
 
 def _issue(line: str, number: int) -> QcIssue:
     try:
-        return QcIssue.from_json(json.loads(line))
+        return QcIssue.from_json(parse_json(line))
     except (ValueError, KeyError, TypeError) as error:
         raise SchemaError(
             f"{FINDINGS_JSONL}: line {number} is no QC finding", hint="check the dataset again"

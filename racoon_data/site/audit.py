@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from racoon_data.documents import parse_json, read_json
 from racoon_data.errors import AuditError
 from racoon_data.files.atomic import make_folder, storage_errors, write_text
 
@@ -205,7 +206,7 @@ def _read_head(path: Path, seal: Seal | None) -> _Head:
     found, head = "", _Head()
     if path.exists():
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = read_json(path)
             head = _Head(int(document["lines"]), str(document["sha256"]), int(document.get("coming", 1)))
             found = str(document.get("seal", ""))
         except (ValueError, KeyError, TypeError) as error:
@@ -217,7 +218,7 @@ def _read_head(path: Path, seal: Seal | None) -> _Head:
 
 def _parse(line: bytes, number: int) -> dict[str, object]:
     try:
-        entry = json.loads(line)
+        entry = parse_json(line.decode("utf-8"))
     except ValueError as error:
         raise AuditError(f"line {number} of the audit log is no JSON", hint="it was edited or torn") from error
     if not isinstance(entry, dict):

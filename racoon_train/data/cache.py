@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from racoon_data.documents import read_json
 from racoon_data.errors import DatasetError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import whole_file, write_json
@@ -102,7 +102,7 @@ def open_cache(dataset_sha256: str, folder: Path) -> Cache:
     """
     home = cache_home(dataset_sha256, folder)
     try:
-        document = json.loads((home / "cases.json").read_text(encoding="utf-8"))
+        document = read_json(home / "cases.json")
     except (OSError, ValueError) as error:
         raise DatasetError("the cache of this dataset is not built", hint="train through racoon train") from error
     entries = (CacheEntry(case["case_id"], case["split"], tuple(case["annotated"])) for case in document["cases"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from racoon_data.documents import read_json
 from racoon_data.errors import DatasetError, JobMismatchError, RacoonError, SettingsError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import write_json
@@ -134,7 +134,7 @@ def _optimizer_name(round_: int) -> str:
 
 def open_site_client(path: Path) -> SiteClient:
     """Be the site that a paper describes."""
-    paper = json.loads(path.read_text(encoding="utf-8"))
+    paper = read_json(path)
     return SiteClient(
         alias=paper["alias"],
         job=job_from(paper["job"]),

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from racoon_data import schemas
+from racoon_data.documents import read_json
 from racoon_data.errors import SettingsError
 from racoon_data.settings import Frozen, load_toml
 
@@ -131,7 +132,7 @@ def load_job(path: Path) -> Job:
     """
     if path.suffix == ".json":
         try:
-            return job_from(json.loads(path.read_text(encoding="utf-8")))
+            return job_from(read_json(path))
         except (OSError, ValueError) as error:
             raise SettingsError(f"{path} is no readable job", hint="name a job file (TOML or JSON)") from error
     return load_toml(path, Job)

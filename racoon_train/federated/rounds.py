@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from racoon_data.documents import read_json
 from racoon_data.files.atomic import write_json
 from racoon_train.checkpoints import Model, save_model
 from racoon_train.federated.contract import SiteClient
@@ -48,7 +48,7 @@ def read_rounds(out: Path) -> tuple[Round, ...]:
     path = out / "rounds.json"
     if not path.is_file():
         return ()
-    document = json.loads(path.read_text(encoding="utf-8"))
+    document = read_json(path)
     return tuple(Round(entry["round"], entry["losses"], entry["lost"]) for entry in document["rounds"])
 
 

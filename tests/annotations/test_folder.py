@@ -170,3 +170,24 @@ def test_failures_and_emptiness_have_their_exit_codes(tmp_path):
 
     assert ended.exit_code == 5
     assert json.loads(ended.stdout)["outcomes"][-1]["code"] == "annotation.grid_mismatch"
+
+
+def test_a_uid_that_is_a_path_writes_nothing_outside(tmp_path):
+    """A segmentation whose SOPInstanceUID leads out of the folder is written inside it, under another name."""
+    import numpy as np
+    import pydicom
+
+    from racoon_data.annotations.folder import find_annotations, read_found
+    from racoon_data.testing.makers import a_seg, a_series
+
+    series = a_series(tmp_path / "in", slices=3, rows=8, columns=8)
+    (seg,) = a_seg(tmp_path / "in", series, {"x": np.ones((3, 8, 8), dtype=bool)})
+    dataset = pydicom.dcmread(seg.path)
+    dataset._dict[0x00080018] = pydicom.DataElement(0x00080018, "UI", "../../../escape", validation_mode=0)
+    dataset.save_as(seg.path, enforce_file_format=False)
+
+    read_found(find_annotations(tmp_path / "in"), tmp_path / "w" / "x" / "out")
+
+    assert list((tmp_path / "w" / "x" / "out").rglob("*.nii.gz"))
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "w"}
+    assert {path.name for path in (tmp_path / "w" / "x").iterdir()} == {"out"}

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from racoon_data.annotations.tools.paths import compile_path
+from racoon_data.documents import parse_toml, read_text
 from racoon_data.errors import SettingsError
 from racoon_data.labels import CodedConcept
 from racoon_data.settings import Frozen
@@ -179,7 +180,7 @@ def load_mapping(path: Path) -> ReportMapping:
         SettingsError: It is missing, no TOML, or wrong; the message names the nearest rule.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(read_text(path))
     except OSError as error:
         hint = "name the mapping file of the export"
         raise SettingsError(f"{path.name} cannot be read: {error.strerror}", hint=hint) from error

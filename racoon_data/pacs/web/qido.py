@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from itertools import islice, product
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from racoon_data.documents import parse_json
 from racoon_data.errors import PacsEndlessError, PacsProtocolError, PacsTimeoutError, SettingsError, about
 from racoon_data.events import OnEvent, ignore
 from racoon_data.pacs.complete import Completer
@@ -153,7 +153,7 @@ def _page(session: Session, url: str) -> tuple[list[Mapping[str, Any]], str]:
     try:
         # Letters that are no UTF-8 must not lose an answer: they come as the standard's replacement sign.
         text = raw.decode("utf-8", "replace")
-        rows = json.loads(text)
+        rows = parse_json(text)
     except (ValueError, RecursionError) as error:
         hint = "check the base URL: something else than DICOMweb may listen there"
         raise PacsProtocolError("the answer is no JSON", ref=session.node, hint=hint) from error

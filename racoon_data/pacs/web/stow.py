@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from racoon_data.documents import parse_json
 from racoon_data.errors import (
     DicomError,
     PacsError,
@@ -206,7 +206,7 @@ def _body(heads: Sequence[bytes], batch: Sequence[_Item], closing: bytes) -> Ite
 def _document(node: WebNode, answer: Answer) -> Mapping[str, Any]:
     raw = answer.read(_MAX_ANSWER)
     try:
-        document = json.loads(raw.decode("utf-8", "replace")) if raw.strip() else {}
+        document = parse_json(raw.decode("utf-8", "replace")) if raw.strip() else {}
     except (ValueError, RecursionError) as error:
         if answer.status >= 400:
             raise _status(node, answer.status) from error

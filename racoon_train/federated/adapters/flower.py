@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from racoon_data.documents import parse_json, read_json
 from racoon_data.errors import FederationError, MissingExtraError
 from racoon_data.events import Event, OnEvent
 from racoon_data.files.atomic import write_json, write_text
@@ -138,7 +139,7 @@ def _submit(running: Daemons, job: Job, out: Path) -> None:
     write_text(bundle / "pyproject.toml", _BUNDLE.format(sha256=job.sha256))
     answer = running.call(["flwr", "run", str(bundle), "federation", "--format", "json"], timeout_s=_START_S)
     try:
-        taken = bool(json.loads(answer).get("success"))
+        taken = bool(parse_json(answer).get("success"))
     except ValueError:
         taken = False
     if not taken:
@@ -156,7 +157,7 @@ def _watch(running: Daemons, job: Job, out: Path, *, on_event: OnEvent) -> None:
         time.sleep(_POLL_S)
         seen, moved = _report(out, job, seen, moved, on_event)
     _report(out, job, seen, moved, on_event)
-    ended = json.loads((out / "server.json").read_text(encoding="utf-8"))["ended"]
+    ended = read_json(out / "server.json")["ended"]
     if ended != "done":
         raise FederationError(f"the federation ended early ({ended})", ref=_lost(out), hint=f"look at {running.logs}")
 
