@@ -10,7 +10,9 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pynetdicom.dsutils import encode as encode_dataset
 
+from racoon_data.dicom.guard import walk_encoded
 from racoon_data.errors import (
+    DicomError,
     PacsEndlessError,
     PacsError,
     PacsLostError,
@@ -120,8 +122,9 @@ class Asker:
 
     def _parsed(self, context: Accepted, answer: bytes) -> Dataset:
         try:
+            walk_encoded(answer, context.transfer_syntax)
             return read_dataset(BytesIO(answer), context.transfer_syntax == _IMPLICIT, True)
-        except UNPARSABLE as error:
+        except (DicomError, *UNPARSABLE) as error:
             hint = "report it to the PACS's vendor"
             raise PacsError("C-FIND: an answer cannot be parsed", ref=self._node, hint=hint) from error
 

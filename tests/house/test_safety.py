@@ -25,6 +25,7 @@ PARSERS = {
     "racoon_data/deid/selfcheck.py": "a data set that the byte tree made",
     "racoon_data/deid/masking.py": "a few elements of the byte tree",
     "racoon_data/pacs/commitment.py": "a report behind walk_encoded()",
+    "racoon_data/pacs/querying.py": "an answer behind walk_encoded()",
     "racoon_data/pacs/requests.py": "an identifier behind walk_encoded()",
 }
 PARSING = {"dcmread", "read_dataset", "read_file", "read_file_meta_info", "read_partial", "decode", "ImageFileReader",
