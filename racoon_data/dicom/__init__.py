@@ -2,7 +2,7 @@
 
 - Any file, safely: ``guard`` (structure, limits) over ``walk``; ``claims`` (pixels claimed against bytes stored).
 - A header as values: ``headers`` (pydicom behind the guard); ``facts`` over ``scanner`` and ``tags`` (one fast pass).
-- A file in hand to be rewritten: ``opened`` over ``tree``; ``encoding``.
+- A file in hand to be rewritten: ``opened`` over ``tree``; ``encoding``; ``charsets``.
 - A folder to series: ``sorting``, with ``directory`` (DICOMDIR), ``images``, ``splitting``, ``duplicates``,
   ``diffusion``, ``references`` (annotation files); several slices in one file: ``multiframe``, ``mosaic``. The nouns
   are in ``series``.

@@ -6,9 +6,9 @@ import struct
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
+from racoon_data.dicom.charsets import encodings_of
 from racoon_data.dicom.claims import check_claims, claimed_bytes
 from racoon_data.dicom.scanner import Found, Unusual, scan_plain
 from racoon_data.dicom.tags import PRIVATE_GROUPS, TABLE
@@ -185,11 +185,5 @@ def _by_pydicom(raw: bytes, charset: bytes) -> str:
         return str(decode_bytes(raw, _encodings(charset), {ord("\\")}))
 
 
-@lru_cache(maxsize=64)
 def _encodings(raw: bytes) -> tuple[str, ...]:
-    from pydicom.charset import convert_encodings
-
-    terms = [term.strip() for term in raw.decode("ascii", "replace").strip("\0 ").split("\\")]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return tuple(convert_encodings(terms))
+    return encodings_of(tuple(term.strip() for term in raw.decode("ascii", "replace").strip("\0 ").split("\\")))

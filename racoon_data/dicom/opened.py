@@ -95,12 +95,14 @@ def open_bytes(data: Buffer, *, limits: Limits = LIMITS) -> OpenedFile:
     Raises:
         NotDicomError: It is no DICOM file.
         TruncatedError: It ends too early.
-        UnreadableError: Elements do not nest.
+        UnreadableError: Elements do not nest, or its encoding has no name.
         HostileFileError: A limit is passed.
     """
     body = body_of(data, limits=limits)
     tree = Tree(body.data, body.offset, is_implicit=body.is_implicit, order=body.order, limits=limits)
-    syntax = body.transfer_syntax_uid or _SYNTAXES[body.is_implicit, body.order]
+    syntax = body.transfer_syntax_uid or _SYNTAXES.get((body.is_implicit, body.order), "")
+    if not syntax:
+        raise UnreadableError("implicit big endian is no transfer syntax", hint="ask the sender for a new export")
     opened = OpenedFile(data, tree, syntax)
     if (pixels := opened.pixels) is not None:
         _check_pixels(tree, pixels, limits)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from pydicom import charset
 from pydicom.datadict import DicomDictionary
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
+from racoon_data.dicom.charsets import encodings_of
 from racoon_data.dicom.walk import ITEM, LIMITS, UNDEFINED, Buffer, Limits
 from racoon_data.errors import HostileFileError, TruncatedError, UnreadableError
 
@@ -218,7 +218,7 @@ class Tree:
     def encodings_of(self, level: Level, above: tuple[str, ...] = _DEFAULT_ENCODINGS) -> tuple[str, ...]:
         """Give the Python names of the character encodings a data set declares, else those of the one above."""
         node = level.nodes.get(_CHARSET)
-        return _encodings(self.texts(node)) if node is not None and node.end > node.value else above
+        return encodings_of(self.texts(node)) if node is not None and node.end > node.value else above
 
     def uids(self) -> Iterator[str]:
         """Give every UID at every depth that is not in a private element."""
@@ -232,11 +232,6 @@ class Tree:
                 yield from (uid for uid in self.texts(node) if uid)
             for item in node.items or ():
                 yield from self._uids(item)
-
-
-@lru_cache(maxsize=256)
-def _encodings(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(charset.convert_encodings(list(names)))
 
 
 def _vr_of(tag: int) -> str:

@@ -202,6 +202,8 @@ class Walk:
             stack.pop()
         elif tag == ITEM:
             raise UnreadableError("an item lies outside any sequence", hint="ask the sender for a new export")
+        elif length or tag not in (_ITEM_END, _SEQUENCE_END):
+            raise UnreadableError("a delimiter has a value, or is none", hint="ask the sender for a new export")
         return offset
 
     def _open_item(self, stack: list[_Level], offset: int, length: int) -> int:
