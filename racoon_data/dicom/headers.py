@@ -71,6 +71,8 @@ def read_dataset(
             dataset = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True, specific_tags=wanted)
     except RecursionError as error:
         raise HostileFileError("sequences nest too deep", hint="keep the file out") from error
+    except MemoryError as error:
+        raise HostileFileError("a length asks for more memory than there is", hint="keep the file out") from error
     except _PARSER_ERRORS as error:
         raise UnreadableError("the file cannot be parsed", hint="ask the sender for a new export") from error
     _name_syntax(dataset)

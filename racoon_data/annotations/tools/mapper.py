@@ -242,6 +242,6 @@ def _place_of(leaf: Node) -> str:
     while node is not None and node.name:
         parts.append(node.name if is_showable(node.name) else "?")
         node = node.parent
-    if leaf.parent is not None and leaf.parent.attributes.get(leaf.name) is leaf:
+    if parts and leaf.parent is not None and leaf.parent.attributes.get(leaf.name) is leaf:
         parts[0] = f"@{parts[0]}"
-    return "/".join(reversed(parts))
+    return "/".join(reversed(parts)) or "?"
