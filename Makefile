@@ -32,6 +32,7 @@ check: $(READY) ## Style, types, import contracts and the house test
 bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/audit.py
+	$(BIN)/python benchmarks/deid.py
 	$(BIN)/python benchmarks/pacs_serve.py
 	if test -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so; then $(BIN)/python benchmarks/pacs_web.py; fi
 	if command -v Orthanc && command -v storescp; then $(BIN)/python benchmarks/pacs_retrieve.py && $(BIN)/python benchmarks/pacs_store.py; fi
