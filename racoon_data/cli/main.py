@@ -19,15 +19,15 @@ _COMMANDS_GROUP = "racoon.commands"
 ROOMS: dict[str, tuple[str, str]] = {
     "init": ("racoon_data.cli.init", "Create a site folder with its settings."),
     "run": ("racoon_data.cli.run", "Walk from a query to a dataset, as a study file says."),
-    "pacs": ("racoon_data.cli.pacs", "Query, retrieve from, push to and serve a PACS."),
-    "deid": ("racoon_data.cli.deid", "De-identify DICOM folders through the one door."),
+    "pacs": ("racoon_data.cli.pacs", "Find, plan, pull, receive and push at a PACS; examine or serve one."),
+    "deid": ("racoon_data.cli.deid", "De-identify through the one door; quarantine, vault and the way back."),
     "convert": ("racoon_data.cli.convert", "Turn DICOM series into NIfTI files."),
-    "annotations": ("racoon_data.cli.annotations", "List and read SEG, RTSTRUCT and structured reports."),
+    "annotations": ("racoon_data.cli.annotations", "List, read and export masks and reports of any tool."),
     "labels": ("racoon_data.cli.labels", "Show a label schema and check what maps to it."),
     "dataset": ("racoon_data.cli.dataset", "Show and check datasets."),
     "qc": ("racoon_data.cli.qc", "Check quality and write the report."),
     "schema": ("racoon_data.cli.schema", "List, show and validate against the JSON Schemas."),
-    "audit": ("racoon_data.cli.audit", "Verify the audit log."),
+    "audit": ("racoon_data.cli.audit", "Show and verify the audit log."),
     "plugins": ("racoon_data.cli.plugins", "List the installed plug-ins."),
 }
 

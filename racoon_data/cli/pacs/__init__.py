@@ -7,7 +7,8 @@ import typer
 from racoon_data.cli.pacs import doctoring, planning, pulling, pushing, query, receiving, serving
 
 app = typer.Typer(
-    help="Query, retrieve from, push to and serve a PACS. Example: racoon pacs echo pacs", no_args_is_help=True
+    help="Find, plan, pull, receive and push at a PACS; examine or serve one. Example: racoon pacs doctor pacs",
+    no_args_is_help=True,
 )
 COMMANDS = (
     query.echo,
