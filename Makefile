@@ -74,5 +74,5 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] < (3, 14) else "racoon needs Python 3.11 to 3.13: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet $(TORCH) $$($(CPU_INDEX_OPTION))
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[flower,codecs,peers,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[flower,nvflare,privacy,codecs,peers,docs,dev]'
 	touch $(READY)

@@ -10,7 +10,7 @@ from racoon_data import schemas
 from racoon_data.documents import read_json
 from racoon_data.errors import DatasetError, PayloadError
 from racoon_data.files.atomic import write_bytes, write_json
-from racoon_train.federated.job import Job, job_from
+from racoon_train.job.job import Job, job_from
 from racoon_train.networks import Weights, network_of, set_weights
 
 

@@ -32,7 +32,7 @@ def local(
     """Train on one dataset alone. Example: racoon train local datasets/lung --job job.toml --out local."""
     from racoon_train.baselines.local import train_local
     from racoon_train.federated.contract import join
-    from racoon_train.federated.job import load_job
+    from racoon_train.job.job import load_job
 
     if dry_run:
         _checked(job, {"local": dataset}, as_json=as_json)
@@ -53,7 +53,7 @@ def federated(
 ) -> None:
     """Train together. Example: racoon train federated job.toml --dataset a=A --dataset b=B --out fed."""
     from racoon_data import plugins
-    from racoon_train.federated.job import load_job
+    from racoon_train.job.job import load_job
 
     datasets = pairs(dataset)
     if dry_run:
@@ -77,7 +77,7 @@ def compare(
 ) -> None:
     """Train every arm and compare. Example: racoon train compare job.toml --dataset a=A --dataset b=B --out study."""
     from racoon_train.evaluation.report import print_tables
-    from racoon_train.federated.job import load_job
+    from racoon_train.job.job import load_job
     from racoon_train.study import run_study
 
     datasets, left_out = pairs(dataset), pairs(external or [])
@@ -146,7 +146,7 @@ def _written(model: Path, *, as_json: bool) -> None:
 def _checked(job: Path, datasets: dict[str, Path], *, as_json: bool) -> None:
     from racoon_train.data.dataset import open_dataset
     from racoon_train.federated.contract import check_fit
-    from racoon_train.federated.job import load_job
+    from racoon_train.job.job import load_job
 
     plan = load_job(job)
     rows = []

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from racoon_data.labels import IGNORE
 from racoon_train.data.loaders import Batch
 from racoon_train.data.transforms import windowed
-from racoon_train.federated.job import Job
+from racoon_train.job.job import Job
 from racoon_train.optimizer import AdamW
 
 Probabilities = npt.NDArray[np.float32]

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon_data.errors import PayloadError
-from racoon_train.federated.job import Job, NetworkSettings
+from racoon_train.job.job import Job
+from racoon_train.job.network import NetworkSettings
 
 Weights = dict[str, npt.NDArray[Any]]
 

@@ -18,8 +18,8 @@ from racoon_train.evaluation.compare import Comparison, compare
 from racoon_train.evaluation.judging import LOCAL_PREFIX, TestSet
 from racoon_train.evaluation.report import write_page
 from racoon_train.federated.contract import SiteClient, check_fit, join
-from racoon_train.federated.job import Job
 from racoon_train.federated.rounds import read_rounds
+from racoon_train.job.job import Job
 
 
 def run_study(

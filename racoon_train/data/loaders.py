@@ -12,7 +12,7 @@ import numpy.typing as npt
 from racoon_data.errors import DatasetError
 from racoon_train.data.cache import CachedCase
 from racoon_train.data.transforms import Image, Target, augmented, to_classes, windowed
-from racoon_train.federated.job import Job
+from racoon_train.job.job import Job
 
 
 @dataclass(frozen=True, slots=True, eq=False)

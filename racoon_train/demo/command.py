@@ -106,7 +106,7 @@ def _compare(
     hospitals: list[Hospital], external: list[Hospital], out: Path, *, sites: int, aggregator: str, as_json: bool
 ) -> Comparison:
     """Train locally, as an ensemble and together, and measure all three everywhere."""
-    from racoon_train.federated.job import demo_job
+    from racoon_train.job.demo import demo_job
     from racoon_train.study import run_study
 
     with _step("train locally, together and as an ensemble, and compare", as_json=as_json) as on_event:

@@ -17,7 +17,7 @@ from racoon_train import engine
 from racoon_train.checkpoints import load_model
 from racoon_train.evaluation.judging import ENSEMBLE, LOCAL_PREFIX, TestSet, judge, trace
 from racoon_train.evaluation.metrics import CaseScore, mean_dice, mean_of
-from racoon_train.federated.job import Job
+from racoon_train.job.job import Job
 
 POLICY = (
     "Dice per class and case in 3D, over the cases whose truth has the class; a missed lesion counts 0. Where the "

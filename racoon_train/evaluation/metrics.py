@@ -14,7 +14,7 @@ from racoon_data.labels import IGNORE
 from racoon_train import engine
 from racoon_train.data.cache import CachedCase
 from racoon_train.data.transforms import to_classes
-from racoon_train.federated.job import Job
+from racoon_train.job.job import Job
 
 
 @dataclass(frozen=True, slots=True)

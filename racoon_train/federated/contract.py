@@ -18,8 +18,8 @@ from racoon_train.data.cache import CachedCase, build_cache, open_cache
 from racoon_train.data.dataset import Dataset, open_dataset
 from racoon_train.data.loaders import Batch, batches, rng_of
 from racoon_train.federated.guards import check_weights
-from racoon_train.federated.job import Job, job_from
 from racoon_train.federated.update import Update
+from racoon_train.job.job import Job, job_from
 from racoon_train.networks import Weights, initial_weights, network_of, set_weights, weights_of
 from racoon_train.optimizer import AdamW
 

@@ -10,7 +10,7 @@ from racoon_data.documents import read_json
 from racoon_data.files.atomic import write_json
 from racoon_train.checkpoints import Model, save_model
 from racoon_train.federated.contract import SiteClient
-from racoon_train.federated.job import Job
+from racoon_train.job.job import Job
 from racoon_train.networks import Weights
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from racoon_data.schemas import validate
-from racoon_train.federated.job import demo_job
+from racoon_train.job.demo import demo_job
 from tests.journeys.steps import racoon
 
 
@@ -20,7 +20,7 @@ def test_two_hospitals_walk_to_a_comparison(tmp_path, monkeypatch):
     """Every page lies where the demo says, and every model meets every test set."""
     monkeypatch.setattr("racoon_train.demo.command.PATIENTS", 3)
     monkeypatch.setattr("racoon_train.demo.command.EXTERNAL_PATIENTS", 2)
-    monkeypatch.setattr("racoon_train.federated.job.demo_job", a_short_job)
+    monkeypatch.setattr("racoon_train.job.demo.demo_job", a_short_job)
 
     said = racoon("demo", "--sites", 2, "--aggregator", "in-process", "--keep", tmp_path / "demo", "--json")
 

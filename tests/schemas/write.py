@@ -17,7 +17,7 @@ from racoon_data.pacs.planning import PullPlan
 from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
-from racoon_train.federated.job import Job
+from racoon_train.job.job import Job
 
 MODELS: dict[str, type[BaseModel]] = {
     "dataset-manifest": Manifest,

@@ -9,7 +9,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from racoon_train.federated.job import Job, JobLabel, NetworkSettings, RuleSettings, TrainingSettings
+from racoon_train.job.job import Job, JobLabel
+from racoon_train.job.network import NetworkSettings
+from racoon_train.job.rules import RuleSettings
+from racoon_train.job.training import TrainingSettings
 
 LABELS = (JobLabel(value=1, name="lesion"), JobLabel(value=2, name="fluid"))
 

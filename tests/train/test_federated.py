@@ -15,9 +15,10 @@ from racoon_train.checkpoints import load_model, load_weights, save_weights
 from racoon_train.federated.adapters.in_process import InProcessAggregator
 from racoon_train.federated.contract import join, open_site_client, scrubbed
 from racoon_train.federated.guards import check_update
-from racoon_train.federated.job import Job, demo_job, job_from
 from racoon_train.federated.rounds import read_rounds
 from racoon_train.federated.update import Update, average
+from racoon_train.job.demo import demo_job
+from racoon_train.job.job import Job, job_from
 from tests.train.makers import a_dataset, a_job
 
 REFERENCE = {"w": np.ones((2, 2), np.float32), "n": np.array(3, np.int64)}

@@ -16,8 +16,8 @@ from racoon_train.checkpoints import load_weights, save_weights
 from racoon_train.federated.adapters.certificates import Certificates, make_certificates
 from racoon_train.federated.adapters.flower_processes import Daemons, daemons, free_ports, wait_for_port
 from racoon_train.federated.contract import SiteClient, join
-from racoon_train.federated.job import Job, job_from
 from racoon_train.federated.rounds import finish, read_rounds
+from racoon_train.job.job import Job, job_from
 from racoon_train.networks import initial_weights
 
 _START_S = 60.0

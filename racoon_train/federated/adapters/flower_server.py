@@ -18,9 +18,9 @@ from racoon_data.files.atomic import write_json
 from racoon_train.checkpoints import load_weights, save_weights
 from racoon_train.federated.contract import scrubbed
 from racoon_train.federated.guards import check_update
-from racoon_train.federated.job import Job, load_job
 from racoon_train.federated.rounds import RoundLog, round_file
 from racoon_train.federated.update import Update, cast_like
+from racoon_train.job.job import Job, load_job
 from racoon_train.networks import Weights
 
 SERVER_VARIABLE = "RACOON_FEDERATION_OUT"

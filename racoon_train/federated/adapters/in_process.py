@@ -12,9 +12,9 @@ from racoon_data.events import Event, OnEvent
 from racoon_train.checkpoints import save_weights
 from racoon_train.federated.contract import SiteClient, join, scrubbed
 from racoon_train.federated.guards import check_update
-from racoon_train.federated.job import Job, job_from
 from racoon_train.federated.rounds import RoundLog, finish, round_file
 from racoon_train.federated.update import Update, average
+from racoon_train.job.job import Job, job_from
 from racoon_train.networks import Weights, initial_weights
 
 

@@ -14,8 +14,9 @@ from racoon_data import schemas
 from racoon_data.documents import read_json
 from racoon_data.errors import SettingsError
 from racoon_data.settings import Frozen, load_toml
-
-Positive = Annotated[int, Field(ge=1)]
+from racoon_train.job.network import NetworkSettings
+from racoon_train.job.rules import RuleSettings
+from racoon_train.job.training import TrainingSettings
 
 
 class JobLabel(Frozen):
@@ -23,46 +24,6 @@ class JobLabel(Frozen):
 
     value: Annotated[int, Field(ge=1, le=254)]
     name: Annotated[str, Field(min_length=1)]
-
-
-class NetworkSettings(Frozen):
-    """A network by name, with its arguments; the class count follows from the labels."""
-
-    name: Literal["unet2d"] = "unet2d"
-    in_channels: Positive = 1
-    channels: Annotated[tuple[int, ...], Field(min_length=2)] = (8, 16, 32, 64)
-    residual_units: Annotated[int, Field(ge=0)] = 1
-
-
-class TrainingSettings(Frozen):
-    """How a site trains: steps per round, patches, optimizer and intensity window (HU)."""
-
-    rounds: Positive = 8
-    local_steps: Positive = 40
-    batch_size: Positive = 8
-    patch: Positive = 96
-    foreground_share: Annotated[float, Field(ge=0, le=1)] = 0.5
-    window: tuple[float, float] = (-1000.0, 400.0)
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-
-
-class RuleSettings(Frozen):
-    """What keeps a federation alive and honest.
-
-    Attributes:
-        strategy: How updates become the next model.
-        quorum: Fewest updates that make a round; 0 means every site.
-        round_timeout_s: Longest wait for the sites of one round.
-        join_timeout_s: Longest wait for the sites to appear.
-        max_norm_ratio: An update whose L2 norm is this many times the global model's is refused.
-    """
-
-    strategy: Literal["fedavg"] = "fedavg"
-    quorum: Annotated[int, Field(ge=0)] = 0
-    round_timeout_s: Annotated[float, Field(gt=0)] = 300.0
-    join_timeout_s: Annotated[float, Field(gt=0)] = 60.0
-    max_norm_ratio: Annotated[float, Field(gt=1)] = 10.0
 
 
 class Job(Frozen):
@@ -136,28 +97,3 @@ def load_job(path: Path) -> Job:
         except (OSError, ValueError) as error:
             raise SettingsError(f"{path} is no readable job", hint="name a job file (TOML or JSON)") from error
     return load_toml(path, Job)
-
-
-LUNG_LABELS = (
-    JobLabel(value=1, name="ground_glass_opacity"),
-    JobLabel(value=2, name="consolidation"),
-    JobLabel(value=3, name="pleural_effusion"),
-)
-
-
-def demo_job(sites: int, *, seed: int = 2026, labels: tuple[JobLabel, ...] = LUNG_LABELS) -> Job:
-    """Give the demo's job: a small 2D network and rounds that fit two CPU cores.
-
-    Args:
-        sites: Number of hospitals that train.
-        seed: Seed of initial weights and sampling.
-        labels: Classes to learn, as the datasets name them.
-    """
-    training = TrainingSettings(rounds=6, local_steps=50, batch_size=8, patch=96)
-    return Job(
-        name=f"demo-{sites}-sites",
-        seed=seed,
-        labels=labels,
-        training=training,
-        rules=RuleSettings(quorum=max(1, sites - 1)),
-    )

@@ -1,0 +1,1 @@
+"""The federation job, a section a module: labels, network, training, rules of the round."""
