@@ -6,7 +6,7 @@ import pytest
 
 from racoon_data import schemas
 from racoon_data.errors import SettingsError
-from racoon_train.cli import pairs
+from racoon_train.cli.train import pairs
 from racoon_train.evaluation.compare import Comparison, summary
 from racoon_train.evaluation.judging import TestSet, judge_dataset
 from racoon_train.evaluation.report import losing, print_tables, verdict, write_page

@@ -124,5 +124,7 @@ def test_importing_the_package_is_light():
     import subprocess
     import sys
 
-    code = "import sys, racoon_train.cli; sys.exit(any(name in sys.modules for name in ('torch', 'monai', 'flwr')))"
+    code = (
+        "import sys, racoon_train.cli.train; sys.exit(any(name in sys.modules for name in ('torch', 'monai', 'flwr')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
