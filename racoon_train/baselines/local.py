@@ -39,7 +39,8 @@ def train_local(site: SiteClient, out: Path, *, on_event: OnEvent = ignore) -> P
         save_weights(round_file(out, round_), weights)
         log.write(round_, losses={site.alias: update.metrics["loss"]}, lost={})
         on_event(Event("train", site.alias, round_, rounds))
-    model = Model(out / "model.safetensors", site.job, "local", site.annotated, ((site.alias, site.dataset_sha256),))
+    data, counts = ((site.alias, site.dataset_sha256),), ((site.alias, update.examples),)
+    model = Model(out / "model.safetensors", site.job, "local", site.annotated, data, counts)
     save_model(model, weights)
     return model.weights
 
