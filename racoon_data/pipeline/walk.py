@@ -22,7 +22,7 @@ from racoon_data.pipeline.exports import take_exports
 from racoon_data.pipeline.fates import export_fates, instance_fates
 from racoon_data.pipeline.finish import finish_dataset
 from racoon_data.pipeline.plan import Plan
-from racoon_data.pipeline.propose import CaseItem, Proposal, propose
+from racoon_data.pipeline.propose import CaseItem, propose
 from racoon_data.pipeline.staging import Staging
 from racoon_data.qc.codes import DUPLICATE
 from racoon_data.refs import CaseRef
