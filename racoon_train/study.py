@@ -112,9 +112,12 @@ class _OneSeed:
         if self.plan.is_rotated:
             models |= _timed(clock, "rotation", self._rotate)
         everything = [*_own_tests(sites), *_external_sets(self.job, self.external, federated.parent)]
-        options = {"yardstick": self.plan.yardstick, "workers": _workers(everything), "on_event": self.on_event}
-        judgement = _timed(clock, "judging", lambda: compare(self.job, everything, models, **options))
+        judgement = _timed(clock, "judging", lambda: self._judge(everything, models))
         return replace(judgement, rounds=read_rounds(federated.parent), seconds=clock)
+
+    def _judge(self, test_sets: Sequence[TestSet], models: Mapping[str, Path]) -> Judgement:
+        yardstick, workers = self.plan.yardstick, _workers(test_sets)
+        return compare(self.job, test_sets, models, yardstick=yardstick, workers=workers, on_event=self.on_event)
 
     def _federate(self, datasets: Mapping[str, Path], out: Path) -> Path:
         engine = plugins.load(plugins.AGGREGATORS, self.plan.aggregator)()

@@ -37,7 +37,7 @@ def fine_tune(site: SiteClient, federated: Path, out: Path, *, on_event: OnEvent
     optimizer = AdamW(network, weight_decay=job.training.weight_decay)
     cases = site.cases("train")
     stream = site.stream(cases, job.training.rounds + 1)
-    engine.train_steps(network, optimizer, stream, schedule, first_step=job.training.rounds * steps // 2)
+    engine.train_steps(network, optimizer, stream, schedule, first_step=job.training.rounds // 2 * steps)
     data = ((site.alias, site.dataset_sha256),)
     counts = ((site.alias, len(cases)),)
     model = Model(out / "model.safetensors", job, "fine-tuned", site.annotated, data, counts)

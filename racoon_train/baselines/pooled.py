@@ -9,7 +9,6 @@ from pathlib import Path
 from racoon_data.events import Event, OnEvent, ignore
 from racoon_train import engine
 from racoon_train.checkpoints import Model, save_model, save_weights
-from racoon_train.data.cache import open_cache
 from racoon_train.data.loaders import Batch
 from racoon_train.federated.contract import SiteClient
 from racoon_train.federated.rounds import RoundLog, round_file
@@ -44,14 +43,10 @@ def train_pooled(sites: Sequence[SiteClient], out: Path, *, on_event: OnEvent = 
     annotated = {name for site in sites for name in site.annotated}
     learned = tuple(name for name in job.class_names if name in annotated)
     data = tuple((site.alias, site.dataset_sha256) for site in sites)
-    counts = tuple((site.alias, _examples(site)) for site in sites)
+    counts = tuple((site.alias, len(site.cases("train"))) for site in sites)
     model = Model(out / "model.safetensors", job, "pooled", learned, data, counts)
     save_model(model, weights_of(network))
     return model.weights
-
-
-def _examples(site: SiteClient) -> int:
-    return sum(entry.split == "train" for entry in open_cache(site.dataset_sha256, site.cache).cases)
 
 
 def _in_turn(sites: Sequence[SiteClient], round_: int) -> Iterator[Batch]:

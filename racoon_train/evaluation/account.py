@@ -13,9 +13,9 @@ from racoon_train.evaluation.cells import cell_of, mean_cells
 from racoon_train.evaluation.compare import Judgement
 from racoon_train.evaluation.contests import contests, duels
 from racoon_train.evaluation.judging import WITHOUT
-from racoon_train.evaluation.metrics import POLICY, Yardstick
+from racoon_train.evaluation.metrics import POLICY, STANDARD, Yardstick
 from racoon_train.evaluation.places import ARMS, arm_of, summary
-from racoon_train.evaluation.statistics import StatisticSettings
+from racoon_train.evaluation.statistics import STANDARD_TESTS, StatisticSettings
 from racoon_train.versions import versions
 
 
@@ -45,8 +45,8 @@ class Comparison:
 def account_of(
     judgements: Sequence[Judgement],
     *,
-    yardstick: Yardstick = Yardstick(),
-    settings: StatisticSettings = StatisticSettings(),
+    yardstick: Yardstick = STANDARD,
+    settings: StatisticSettings = STANDARD_TESTS,
 ) -> Comparison:
     """Write the account of one seed or several of the same study.
 
@@ -140,7 +140,9 @@ def _rotation(cells: Sequence[Mapping[str, Any]], arm: str, turns: Sequence[str]
     for name in turns:
         here = [cell for cell in cells if cell["dataset"] == name and cell["mean"] is not None]
         if arm == "local":
-            values = [cell["mean"] for cell in here if arm_of(cell["model"]) == arm and cell["model"] != f"local@{name}"]
+            values = [
+                cell["mean"] for cell in here if arm_of(cell["model"]) == arm and cell["model"] != f"local@{name}"
+            ]
         else:
             values = [cell["mean"] for cell in here if cell["model"] == f"{arm}{WITHOUT}{name}"]
         means.extend([float(np.mean(values))] if values else [])
@@ -152,10 +154,7 @@ def _run(judgement: Judgement, cells: Sequence[Mapping[str, Any]]) -> dict[str, 
         "seed": judgement.job.seed,
         "job_sha256": judgement.job.sha256,
         "summary": _summary(cells, judgement),
-        "cells": [
-            {"model": cell["model"], "dataset": cell["dataset"], "mean": cell["mean"]}
-            for cell in cells
-        ],
+        "cells": [{"model": cell["model"], "dataset": cell["dataset"], "mean": cell["mean"]} for cell in cells],
         "curves": [dict(point) for point in judgement.curves],
         "rounds": [{"round": r.number, "losses": dict(r.losses), "lost": dict(r.lost)} for r in judgement.rounds],
         "cpu_s": {arm: round(seconds, 1) for arm, seconds in judgement.seconds.items()},

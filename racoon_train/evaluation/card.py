@@ -63,7 +63,11 @@ def _privacy(job: dict[str, Any]) -> dict[str, Any]:
 
 def _results(comparison: Comparison) -> list[dict[str, Any]]:
     return [
-        {"dataset": cell["dataset"], "mean_dice": cell["mean"], "dice": {n: c["dice"] for n, c in cell["classes"].items()}}
+        {
+            "dataset": cell["dataset"],
+            "mean_dice": cell["mean"],
+            "dice": {n: c["dice"] for n, c in cell["classes"].items()},
+        }
         for cell in comparison.document["cells"]
         if cell["model"] == "federated"
     ]

@@ -14,7 +14,7 @@ from racoon_data.runner.run import run_items
 from racoon_train import engine
 from racoon_train.checkpoints import Model, load_model
 from racoon_train.evaluation.judging import LOCAL_PREFIX, WITHOUT, Judged, TestSet, judge, trace
-from racoon_train.evaluation.metrics import Yardstick
+from racoon_train.evaluation.metrics import STANDARD, Yardstick
 from racoon_train.federated.rounds import Round
 from racoon_train.job.job import Job
 
@@ -57,7 +57,7 @@ def compare(
     test_sets: Sequence[TestSet],
     models: Mapping[str, Path],
     *,
-    yardstick: Yardstick = Yardstick(),
+    yardstick: Yardstick = STANDARD,
     workers: int = 1,
     on_event: OnEvent = ignore,
 ) -> Judgement:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from racoon_data.errors import DatasetError
 from racoon_data.files.manifest import load_manifest
@@ -18,6 +19,7 @@ from racoon_train.checkpoints import Model, load_model
 from racoon_train.data.cache import CachedCase, build_cache, open_cache
 from racoon_train.data.dataset import open_dataset
 from racoon_train.evaluation.metrics import (
+    STANDARD,
     CaseScore,
     Yardstick,
     mean_dice,
@@ -105,7 +107,7 @@ class Judged:
 
 
 def judge(
-    test_set: TestSet, models: Mapping[str, Model], yardstick: Yardstick = Yardstick()
+    test_set: TestSet, models: Mapping[str, Model], yardstick: Yardstick = STANDARD
 ) -> dict[str, tuple[Judged, ...]]:
     """Score models on one test set; two or more local models are also heard as ensembles.
 
@@ -123,9 +125,9 @@ def judge(
     patients, spacings = test_set.patients(), test_set.spacings_mm()
     found: dict[str, list[Judged]] = {}
     for case in test_set.cases():
-        measured = {"spacing_mm": spacings[case.case_id], "yardstick": yardstick}
+        spacing = spacings[case.case_id]
         for name, verdict in verdicts(case, models, networks, home=test_set.name):
-            scores = score(verdict.argmax(axis=0).astype(np.uint8), case, job, **measured)
+            scores = score(_winners(verdict), case, job, spacing_mm=spacing, yardstick=yardstick)
             found.setdefault(name, []).append(Judged(case.case_id, patients[case.case_id], scores))
     return {name: tuple(judged) for name, judged in found.items()}
 
@@ -156,6 +158,11 @@ def verdicts(
     others = [member for name, member in zip(local, members, strict=True) if name != LOCAL_PREFIX + home]
     if "federated" + WITHOUT + home in models and others:
         yield ENSEMBLE + WITHOUT + home, mean_softmax(others)
+
+
+def _winners(verdict: engine.Probabilities) -> npt.NDArray[np.uint8]:
+    winners: npt.NDArray[np.uint8] = verdict.argmax(axis=0).astype(np.uint8)
+    return winners
 
 
 def _examples(model: Model) -> float:
@@ -190,7 +197,7 @@ def _overlap(model: Model, cases: Sequence[CachedCase]) -> float | None:
 
 
 def judge_dataset(
-    model: Path, root: Path, *, split: str, cache: Path, yardstick: Yardstick = Yardstick()
+    model: Path, root: Path, *, split: str, cache: Path, yardstick: Yardstick = STANDARD
 ) -> tuple[Judged, ...]:
     """Score one model on one dataset folder.
 

@@ -1,4 +1,4 @@
-"""How one prediction fared, class by class: overlap, surfaces in mm, volume, lesions; empty masks by a stated policy."""
+"""How one prediction fared, class by class: overlap, surfaces in mm, volume, lesions; a policy for empty masks."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ class Yardstick:
     tolerance_mm: float = 2.0
     min_lesion_ml: float = 0.1
     lesion_covered: float = 0.1
+
+
+STANDARD = Yardstick()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from racoon_train.evaluation.losing import draw_cases, losing_cases
 from racoon_train.evaluation.report import write_page
 
 COLUMNS = (
-    ["seed", "model", "dataset", "patient", "case", "class", "dice", "surface_dice", "hausdorff95_mm"]
-    + ["volume_error_ml", "lesions", "lesions_found", "false_lesions", "missed", "false_alarm"]
-)  # fmt: skip
+    *("seed", "model", "dataset", "patient", "case", "class"),
+    *("dice", "surface_dice", "hausdorff95_mm", "volume_error_ml"),
+    *("lesions", "lesions_found", "false_lesions", "missed", "false_alarm"),
+)
 
 
 def publish(

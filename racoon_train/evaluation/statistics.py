@@ -26,9 +26,10 @@ class StatisticSettings:
     seed: int = 0
 
 
-def bootstrap_interval(
-    strata: Sequence[Values], settings: StatisticSettings = StatisticSettings()
-) -> tuple[float, float]:
+STANDARD_TESTS = StatisticSettings()
+
+
+def bootstrap_interval(strata: Sequence[Values], settings: StatisticSettings = STANDARD_TESTS) -> tuple[float, float]:
     """Give a percentile bootstrap interval of the mean of paired differences.
 
     Patients are drawn with replacement inside their site, so every resample has as many of each

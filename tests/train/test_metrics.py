@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813 - the library's own habit
 
 from racoon_train.data.cache import CachedCase
 from racoon_train.evaluation.lesions import LesionCount, count_lesions
