@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "deid": ("racoon_data.cli.deid", "De-identify through the one door; quarantine, vault and the way back."),
     "convert": ("racoon_data.cli.convert", "Turn DICOM series into NIfTI files."),
     "annotations": ("racoon_data.cli.annotations", "List, read and export masks and reports of any tool."),
-    "labels": ("racoon_data.cli.labels", "Show a label schema and check what maps to it."),
+    "labels": ("racoon_data.cli.labels", "Show, import and check label schemas; where labels were looked for."),
     "dataset": ("racoon_data.cli.dataset", "Show and check datasets."),
     "qc": ("racoon_data.cli.qc", "Check quality and write the report."),
     "schema": ("racoon_data.cli.schema", "List, show and validate against the JSON Schemas."),
