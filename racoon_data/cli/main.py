@@ -26,6 +26,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "labels": ("racoon_data.cli.labels", "Show, import and check label schemas; where labels were looked for."),
     "dataset": ("racoon_data.cli.dataset", "Show and check datasets."),
     "qc": ("racoon_data.cli.qc", "Check quality and write the report."),
+    "serve": ("racoon_data.cli.serve", "Look at datasets in a browser and review their cases."),
     "schema": ("racoon_data.cli.schema", "List, show and validate against the JSON Schemas."),
     "audit": ("racoon_data.cli.audit", "Show and verify the audit log."),
     "plugins": ("racoon_data.cli.plugins", "List the installed plug-ins."),
