@@ -58,7 +58,8 @@ class RoundStore(ModelPersistor):
 class GuardedAverage(InTimeAccumulateWeightedAggregator):
     """FLARE's running average behind our guards: one sum in memory, however many sites take part.
 
-    The sum is in float64: in float32 the model would depend on who answered first. A refused update is left out and its site named by alias: the name in its certificate.
+    The sum is in float64: in float32 the model would depend on who answered first. A refused update
+    is left out and its site named by alias: the name in its certificate.
 
     Attributes:
         losses: Mean training loss by alias of this round's good updates.
