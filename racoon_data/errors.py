@@ -358,6 +358,39 @@ class NewerLedgerError(StorageError):
     code = "storage.newer_ledger"
 
 
+class WorkerError(RacoonError):
+    """A worker process could not do its item."""
+
+    code = "worker.error"
+    exit_code = ExitCode.PARTIAL
+
+
+class WorkerKilledError(WorkerError):
+    """The item killed its worker twice, the second time with nothing beside it; it is set apart, the others go on."""
+
+    code = "worker.killed"
+
+
+class WorkerMemoryError(WorkerError):
+    """The item needs more memory than a worker may take."""
+
+    code = "worker.memory"
+
+
+class WorkersLostError(RacoonError):
+    """The Dask scheduler or all of its workers are gone; what was finished is kept."""
+
+    code = "worker.lost"
+    exit_code = ExitCode.PEER
+
+
+class InterruptedRunError(RacoonError):
+    """Somebody cancelled the job; the same command continues where it stopped."""
+
+    code = "run.cancelled"
+    exit_code = ExitCode.INTERRUPTED
+
+
 class FederationError(RacoonError):
     """Training together failed."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,9 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
+# What to do, the module to load before, and the memory of a process (MiB).
+_Crew = tuple[Callable[[Any], Any], str, int]
+
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # Messages cost the parent more than small items cost a worker, so these travel together; large ones go alone.
 _BUNDLE_S = 0.1
@@ -23,7 +27,7 @@ _AHEAD = 8  # bundles a worker, so that a slow item does not make the others wai
 
 
 def in_processes(
-    work: Callable[[Item], Value], items: Sequence[Item], *, workers: int, preload: str
+    work: Callable[[Item], Value], items: Sequence[Item], *, workers: int, preload: str, memory_mb: int = 0
 ) -> Iterator[Value | None]:
     """Do work on items in local processes.
 
@@ -35,14 +39,16 @@ def in_processes(
         items: What it is called with.
         workers: Processes; each has one item at a time, and its memory.
         preload: Module to load before processes are forked.
+        memory_mb: Most memory of one process (MiB of data and heap, as the kernel counts them); 0 sets no bound.
 
     Yields:
-        One value per item, in order; ``None`` where the item's process died.
+        One value per item, in order; ``None`` where the item's process died twice, the second time alone.
     """
     waiting = list(items)
+    crew = (work, preload, memory_mb)
     while waiting:
         done = 0
-        with _pool(work, workers, preload) as pool:
+        with _pool(crew, workers) as pool:
             try:
                 for bundle in _bundled(pool, waiting, ahead=_AHEAD * workers):
                     yield from bundle
@@ -52,7 +58,7 @@ def in_processes(
         if done == len(waiting):
             return
         # Who killed the process is not known: the first one without a result has another chance, alone.
-        yield _alone(work, waiting[done], preload)
+        yield _alone(crew, waiting[done])
         waiting = waiting[done + 1 :]
 
 
@@ -69,21 +75,23 @@ def _bundled(pool: ProcessPoolExecutor, items: Sequence[Item], *, ahead: int) ->
         yield values
 
 
-def _alone(work: Callable[[Item], Value], item: Item, preload: str) -> Value | None:
-    with _pool(work, 1, preload) as pool:
+def _alone(crew: _Crew, item: Any) -> Any:
+    with _pool(crew, 1) as pool:
         try:
             ((value,), _) = pool.submit(_do, [item]).result()
         except BrokenProcessPool:
             return None
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 _works: list[Callable[[Any], Any]] = []
 
 
-def _begin(work: Callable[[Any], Any]) -> None:
-    """Keep what this process is to do."""
+def _begin(work: Callable[[Any], Any], memory_mb: int) -> None:
+    """Keep what this process is to do, within its memory."""
     _works[:] = [work]
+    if memory_mb:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
 
 
 def _do(items: Sequence[Any]) -> tuple[list[Any], float]:
@@ -92,12 +100,13 @@ def _do(items: Sequence[Any]) -> tuple[list[Any], float]:
 
 
 @contextmanager
-def _pool(work: Callable[[Any], Any], workers: int, preload: str) -> Iterator[ProcessPoolExecutor]:
+def _pool(crew: _Crew, workers: int) -> Iterator[ProcessPoolExecutor]:
+    work, preload, memory_mb = crew
     context = get_context("forkserver")
     context.set_forkserver_preload(["__main__", preload])
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(_ONE_THREAD)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(work,))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(work, memory_mb))
     try:
         yield pool
     finally:
