@@ -19,6 +19,8 @@ CaseId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,100}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*$")]
 Count = Annotated[int, Field(ge=0)]
 Split = Literal["train", "test"]
+Place = Literal["test"] | Annotated[int, Field(ge=0, le=4)]
+Ticket = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class CodeRecord(Frozen):
@@ -146,6 +148,20 @@ class CaseRecord(Frozen):
     unmapped: tuple[str, ...] = ()
 
 
+class SplitMemory(Frozen):
+    """Where patients stand, remembered so that the next version moves nobody.
+
+    Attributes:
+        scheme: How patients were dealt out.
+        test_fraction: Share of patients kept for testing.
+        places: ``test``, or the fold of a training patient, by keyed ticket; no pseudonym stands here.
+    """
+
+    scheme: Literal["iterative-stratification-1"] = "iterative-stratification-1"
+    test_fraction: Annotated[float, Field(ge=0, le=1)]
+    places: dict[Ticket, Place] = Field(default_factory=dict)
+
+
 class Manifest(Frozen):
     """The whole of ``racoon.json``; it is written last, so its presence means the dataset is complete.
 
@@ -165,6 +181,7 @@ class Manifest(Frozen):
         outcomes: Every case or instance that is not in the dataset, with code and hint.
         files: Checksum of the files beside the cases (``dataset.json``, ``labels.json``, ...).
         software: Versions of what wrote it.
+        splits: Where patients stand, for the next version; ``None`` where nobody split it.
     """
 
     schema_version: Literal["1.0"] = "1.0"
@@ -182,6 +199,7 @@ class Manifest(Frozen):
     outcomes: tuple[OutcomeRecord, ...] = ()
     files: dict[str, Sha256] = Field(default_factory=dict)
     software: dict[str, str] = Field(default_factory=dict)
+    splits: SplitMemory | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give the manifest as a JSON document (``schemas/dataset-manifest``)."""

@@ -82,7 +82,9 @@ def job_from(document: Mapping[str, Any]) -> Job:
     try:
         return Job.model_validate(plain)
     except ValidationError as error:
-        raise SettingsError(f"job: {error.errors()[0]['msg']}", hint="compare with schemas/examples") from error
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise SettingsError(f"job {place}: {first['msg']}", hint="compare with schemas/examples") from error
 
 
 def load_job(path: Path) -> Job:
