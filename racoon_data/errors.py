@@ -34,6 +34,11 @@ from racoon_data.pacs_errors import PacsProtocolError as PacsProtocolError
 from racoon_data.pacs_errors import PacsRefusedError as PacsRefusedError
 from racoon_data.pacs_errors import PacsTimeoutError as PacsTimeoutError
 from racoon_data.pacs_errors import PacsUnreachableError as PacsUnreachableError
+from racoon_data.worker_errors import InterruptedRunError as InterruptedRunError
+from racoon_data.worker_errors import WorkerError as WorkerError
+from racoon_data.worker_errors import WorkerKilledError as WorkerKilledError
+from racoon_data.worker_errors import WorkerMemoryError as WorkerMemoryError
+from racoon_data.worker_errors import WorkersLostError as WorkersLostError
 
 
 class SettingsError(RacoonError):
@@ -356,39 +361,6 @@ class NewerLedgerError(StorageError):
     """The ledger was written by a newer racoon."""
 
     code = "storage.newer_ledger"
-
-
-class WorkerError(RacoonError):
-    """A worker process could not do its item."""
-
-    code = "worker.error"
-    exit_code = ExitCode.PARTIAL
-
-
-class WorkerKilledError(WorkerError):
-    """The item killed its worker twice, the second time with nothing beside it; it is set apart, the others go on."""
-
-    code = "worker.killed"
-
-
-class WorkerMemoryError(WorkerError):
-    """The item needs more memory than a worker may take."""
-
-    code = "worker.memory"
-
-
-class WorkersLostError(RacoonError):
-    """The Dask scheduler or all of its workers are gone; what was finished is kept."""
-
-    code = "worker.lost"
-    exit_code = ExitCode.PEER
-
-
-class InterruptedRunError(RacoonError):
-    """Somebody cancelled the job; the same command continues where it stopped."""
-
-    code = "run.cancelled"
-    exit_code = ExitCode.INTERRUPTED
 
 
 class FederationError(RacoonError):
