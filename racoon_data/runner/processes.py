@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -47,41 +48,53 @@ def in_processes(
     waiting = list(items)
     crew = (work, preload, memory_mb)
     while waiting:
-        done = 0
+        done, sent = 0, Sent()
         with _pool(crew, workers) as pool:
             try:
-                for bundle in _bundled(pool, waiting, ahead=_AHEAD * workers):
+                for bundle in _bundled(pool, waiting, sent, ahead=_AHEAD * workers):
                     yield from bundle
                     done += len(bundle)
             except BrokenProcessPool:
                 pass
-        if done == len(waiting):
-            return
-        # Who killed the process is not known: the first one without a result has another chance, alone.
-        yield _alone(crew, waiting[done])
-        waiting = waiting[done + 1 :]
+        if done < len(waiting):
+            # Who killed the process is not known: what was under way has another chance, each item alone.
+            yield from _one_by_one(crew, waiting[done : sent.count])
+        waiting = waiting[max(done, sent.count) :]
 
 
-def _bundled(pool: ProcessPoolExecutor, items: Sequence[Item], *, ahead: int) -> Iterator[list[Any]]:
+@dataclass
+class Sent:
+    """How many items have been given to a pool."""
+
+    count: int = 0
+
+
+def _bundled(pool: ProcessPoolExecutor, items: Sequence[Item], given: Sent, *, ahead: int) -> Iterator[list[Any]]:
     """Send items in bundles that take a tenth of a second, as far as the first ones tell."""
     sent: deque[Future[tuple[list[Any], float]]] = deque()
-    size, start = 1, 0
-    while sent or start < len(items):
-        while start < len(items) and len(sent) < ahead:
-            sent.append(pool.submit(_do, items[start : start + size]))
-            start += size
+    size = 1
+    while sent or given.count < len(items):
+        while given.count < len(items) and len(sent) < ahead:
+            sent.append(pool.submit(_do, items[given.count : given.count + size]))
+            given.count = min(given.count + size, len(items))
         values, taken_s = sent.popleft().result()
         size = max(1, min(_LARGEST_BUNDLE, int(_BUNDLE_S * len(values) / max(taken_s, 1e-6))))
         yield values
 
 
-def _alone(crew: _Crew, item: Any) -> Any:
-    with _pool(crew, 1) as pool:
-        try:
-            ((value,), _) = pool.submit(_do, [item]).result()
-        except BrokenProcessPool:
-            return None
-    return value
+def _one_by_one(crew: _Crew, items: Sequence[Any]) -> Iterator[Any]:
+    """Do items in one process, one after the other; whoever kills it now did so alone."""
+    waiting = list(items)
+    while waiting:
+        with _pool(crew, 1) as pool:
+            try:
+                while waiting:
+                    ((value,), _) = pool.submit(_do, [waiting[0]]).result()
+                    del waiting[0]
+                    yield value
+            except BrokenProcessPool:
+                del waiting[0]
+                yield None
 
 
 _works: list[Callable[[Any], Any]] = []
