@@ -388,3 +388,10 @@ class SiteLostError(FederationError):
     """A site stopped answering."""
 
     code = "federation.site_lost"
+
+
+class DivergedError(FederationError):
+    """Training ran away: its loss is no longer a number."""
+
+    code = "federation.diverged"
+    exit_code = ExitCode.QUALITY
