@@ -312,6 +312,13 @@ class NotSelectedError(CaseError):
     is_skip = True
 
 
+class RejectedCaseError(CaseError):
+    """A person looked at the case and rejected it; it stays out until somebody accepts it."""
+
+    code = "case.rejected"
+    is_skip = True
+
+
 class QualityError(CaseError):
     """A check failed, and the case is kept out of the dataset."""
 

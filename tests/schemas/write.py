@@ -12,6 +12,7 @@ from racoon_data.faults import FaultPlan
 from racoon_data.files.case_sidecar import CaseSidecar
 from racoon_data.files.label_file import LabelFile
 from racoon_data.files.manifest import Manifest
+from racoon_data.harmonize.label_document import LabelDocument
 from racoon_data.harmonize.recipe import Recipe
 from racoon_data.pacs.planning import PullPlan
 from racoon_data.pacs.profile import PacsProfile
@@ -24,6 +25,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "dataset-manifest": Manifest,
     "case-sidecar": CaseSidecar,
     "label-file": LabelFile,
+    "label-schema": LabelDocument,
     "recipe": Recipe,
     "report-mapping": ReportMapping,
     "site-settings": SiteSettings,
