@@ -20,7 +20,7 @@ ModelArgument = Annotated[Path, typer.Argument(help="Weights (.safetensors) with
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the result.")]
 SitesOption = Annotated[list[str], typer.Option("--dataset", help="A site's dataset as ALIAS=FOLDER; repeat.")]
 ExternalOption = Annotated[list[str] | None, typer.Option("--external", help="A left-out dataset as NAME=FOLDER.")]
-AggregatorOption = Annotated[str, typer.Option("--aggregator", help="flower or in-process.")]
+AggregatorOption = Annotated[str, typer.Option("--aggregator", help="flower, nvflare or in-process.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Check job and datasets, train nothing.")]
 
