@@ -9,8 +9,12 @@ import typer
 
 from racoon_data import console
 from racoon_data.errors import SettingsError
+from racoon_train.cli.fingerprint import fingerprint, plan
 
 app = typer.Typer(help="Train locally, in ensembles or together, and compare.", no_args_is_help=True)
+
+app.command()(fingerprint)
+app.command()(plan)
 
 _JOB_HELP = "Job file (TOML or JSON); racoon schema show federation-job lists every key."
 JobOption = Annotated[Path, typer.Option("--job", help=_JOB_HELP)]
