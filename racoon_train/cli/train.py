@@ -10,8 +10,10 @@ import typer
 from racoon_data import console
 from racoon_data.errors import SettingsError
 from racoon_train.cli.fingerprint import fingerprint, plan
+from racoon_train.cli.predict import predict
 
 app = typer.Typer(help="Train locally, in ensembles or together, and compare.", no_args_is_help=True)
+app.command()(predict)
 
 app.command()(fingerprint)
 app.command()(plan)
