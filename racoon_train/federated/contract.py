@@ -98,7 +98,7 @@ class SiteClient:
         """
         from racoon_train.fingerprint.counting import fingerprint_of
 
-        dataset = open_dataset(self.dataset, verify=False)
+        dataset = open_dataset(self.dataset)
         if dataset.sha256 != self.dataset_sha256:
             raise DatasetError("the dataset changed since the job was approved", hint="approve the job again")
         return fingerprint_of(dataset, self.job)
