@@ -1,4 +1,4 @@
-"""Why a study does not become a case: the errors of selecting, mapping, harmonizing and checking."""
+"""How a study says that it becomes no case: nothing fits, something is missing, or a check failed."""
 
 from __future__ import annotations
 

@@ -48,6 +48,11 @@ from racoon_data.pacs_errors import PacsProtocolError as PacsProtocolError
 from racoon_data.pacs_errors import PacsRefusedError as PacsRefusedError
 from racoon_data.pacs_errors import PacsTimeoutError as PacsTimeoutError
 from racoon_data.pacs_errors import PacsUnreachableError as PacsUnreachableError
+from racoon_data.worker_errors import InterruptedRunError as InterruptedRunError
+from racoon_data.worker_errors import WorkerError as WorkerError
+from racoon_data.worker_errors import WorkerKilledError as WorkerKilledError
+from racoon_data.worker_errors import WorkerMemoryError as WorkerMemoryError
+from racoon_data.worker_errors import WorkersLostError as WorkersLostError
 
 
 class SettingsError(RacoonError):
