@@ -10,7 +10,6 @@ from racoon_data.dataset.manifest import Manifest, ManifestFacts, write_manifest
 from racoon_data.pipeline.account import Account
 from racoon_data.pipeline.build import Built
 from racoon_data.pipeline.plan import Plan
-from racoon_data.qc.findings import issues_across, write_issues
 from racoon_data.qc.report import write_report
 
 
@@ -37,9 +36,7 @@ def finish_dataset(plan: Plan, root: Path, *, built: Sequence[Built], account: A
         cases_in=account.stages[-1].counts.total,
     )
     manifest = write_manifest(root, facts, [one.record for one in built], account.outcomes)
-    issues = [issue for one in built for issue in one.issues]
-    write_issues(root, [*issues, *issues_across(root, manifest)])
     for name in plugins.found(plugins.EXPORTERS):
         plugins.load(plugins.EXPORTERS, name)().export(root)
-    write_report(root)
+    write_report([root], workers=plan.site.settings.site.workers)
     return manifest
