@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from racoon_data import console
+from racoon_data.cli.qc_review import review
 from racoon_data.errors import ExitCode, SettingsError
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from racoon_data.cases import QcIssue
 
-app = typer.Typer(help="Check datasets, write the quality report and explain findings.", no_args_is_help=True)
+app = typer.Typer(help="Check datasets, write the report, explain findings, review cases.", no_args_is_help=True)
+app.command()(review)
 
 
 class FailOn(StrEnum):

@@ -25,7 +25,8 @@ def side_of(label: Label) -> str:
         >>> side_of(Label(1, "lung_left", ()))
         'left'
     """
-    concepts = (*label.codes, *label.type_modifiers, *label.regions)
+    tuples = [code for one in label.terminology for code in (one.type_modifier, one.region_modifier) if code]
+    concepts = (*label.codes, *label.type_modifiers, *label.regions, *tuples)
     said = {_CODES[concept.value] for concept in concepts if concept.value in _CODES}
     said = said or {_SIDES[word] for word in re.split(r"[\W_]+", label.name.lower()) if word in _SIDES}
     return said.pop() if len(said) == 1 else ""

@@ -37,6 +37,8 @@ WRONG = {
     "quarantine-note": (("fate",), "lost"),
     "recipe": (("min_lesion_ml",), -1),
     "site-settings": (("nodes", "pacs", "port"), 70000),
+    "prediction": (("label_ml", "ground_glass_opacity"), -1),
+    "training-progress": (("done",), 0),
     "study-settings": (("test_fraction",), 1.5),
 }
 
