@@ -21,6 +21,7 @@ from racoon_data.errors import DanglingReferenceError, GridMismatchError, Incomp
 from racoon_data.files.manifest import CaseRecord
 from racoon_data.files.sidecar import software
 from racoon_data.geometry import SAME_GRID_MM, Geometry
+from racoon_data.grid.places import place_rows
 from racoon_data.harmonize.harmonize import harmonize
 from racoon_data.harmonize.label_mapping import Mapped, MapRules, map_annotations
 from racoon_data.harmonize.recipe import Recipe, map_rules
@@ -127,7 +128,7 @@ def read_case(item: CaseItem, order: Order) -> Case:
         relative_day=item.relative_day,
         sources=tuple(one.source for one in annotations),
         unmapped=mapped.unmapped if mapped else (),
-        steps=(*(step for _, steps in read for step in steps), *_notes(annotations)),
+        steps=(*(step for _, steps in read for step in steps), *_notes(annotations), *_places(mapped)),
     )
 
 
@@ -148,6 +149,16 @@ def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:
     return tuple(
         {"step": "read", "source": one.source.sop_uid, "note": note} for one in annotations for note in one.remarks
     )
+
+
+def _places(mapped: Mapped | None) -> tuple[dict[str, object], ...]:
+    """Record where each label was outlined, before anything moves it: quality control compares."""
+    if mapped is None:
+        return ()
+    grid = mapped.label_map.geometry
+    spacing_mm = [round(mm, 6) for mm in grid.spacing_mm]
+    rows = [{**row, "spacing_mm": spacing_mm} for row in place_rows(mapped.label_map.array, grid)]
+    return ({"step": "label_places", "labels": rows},) if rows else ()
 
 
 def _channel(name: str, series: Series, recipe: Recipe) -> tuple[Channel, list[dict[str, object]]]:
