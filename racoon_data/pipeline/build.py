@@ -48,6 +48,12 @@ class Order:
     annotated: tuple[str, ...]
     labels_required: bool
 
+    @property
+    def sha256(self) -> str:
+        """Hash what every case depends on: with another hash all cases are built again."""
+        facts = [self.recipe.sha256, asdict(self.schema), self.annotated, self.labels_required, software()]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
     def fingerprint(self, item: CaseItem) -> str:
         """Hash everything the files of a case depend on: its sources, the order and the software."""
         facts = [
