@@ -70,7 +70,6 @@ class Assembly:
         """Build, account, and put the dataset in its place where it is whole."""
         plan, staging = self.plan, self.staging
         order, proposal = order_of(plan, staging.root), came.proposal
-        self.ledger.remember("order", plan.name, order.sha256, {})
         made = self._build(proposal.items, order, on_event)
         ends = list(_once(made, staging.root))
         cases = [*proposal.kept_out, *((item, end.outcome) for item, end in ends)]
@@ -125,6 +124,7 @@ def order_of(plan: Plan, root: Path) -> Order:
         schema=plan.schema,
         annotated=plan.annotated,
         labels_required=plan.rule.labels_required,
+        annotated_by=plan.annotated_by,
     )
 
 

@@ -11,13 +11,14 @@ from racoon_data.deid.naming import names_of
 from racoon_data.events import OnEvent, ignore
 from racoon_data.pipeline.account import Account
 from racoon_data.pipeline.arrive import fetch, find_studies, pass_door
-from racoon_data.pipeline.assemble import Assembly, Came
+from racoon_data.pipeline.assemble import Assembly, Came, order_of
 from racoon_data.pipeline.exports import take_exports
 from racoon_data.pipeline.partway import after_door, after_find, after_retrieve, after_select, of_cases
 from racoon_data.pipeline.plan import Plan
 from racoon_data.pipeline.propose import Proposal, propose
 from racoon_data.pipeline.reviewed import without_rejected
 from racoon_data.pipeline.scope import WHOLE, Scope
+from racoon_data.pipeline.settle import settle
 from racoon_data.pipeline.staging import Staging
 from racoon_data.site.ledger import Ledger
 from racoon_data.site.lock import site_lock
@@ -74,15 +75,19 @@ def _walked(plan: Plan, ledger: Ledger, scope: Scope, on_event: OnEvent) -> Acco
     exports = take_exports(plan, arrived.instances, ledger, pseudonymizer=names)
     site_name = site.settings.site.name
     proposal = propose(arrived, work=site.work, rule=plan.rule, site_name=site_name, exports=exports.files)
-    proposal = scope.of(without_rejected(proposal, latest_reviews(site.ledger, plan.name)))
+    proposal = without_rejected(proposal, latest_reviews(site.ledger, plan.name))
+    settled = replace(plan, recipe=settle(plan.recipe, proposal.items)) if proposal.items else plan
+    proposal = scope.of(proposal)
     patients = {**fetched.patients, **_case_patients(proposal, fetched.patients)}
     if not scope.reaches("build"):
         stages = after_select(arrived, proposal)
         return partway(stages=of_cases(stages, proposal) if scope.only else stages, patients=patients)
     with Staging(site.datasets / plan.name) as staging:
         came = Came(arrived, exports, proposal)
-        assembly = Assembly(plan, staging, ledger, scope, names.key)
-        return replace(assembly.account(came, on_event), patients=patients, only=scope.only)
+        account = Assembly(settled, staging, ledger, scope, names.key).account(came, on_event)
+        if not scope.only:
+            ledger.remember("order", plan.name, order_of(plan, staging.final).sha256, {})
+    return replace(account, patients=patients, only=scope.only)
 
 
 def _case_patients(proposal: Proposal, by_study: Mapping[str, str]) -> dict[str, str]:

@@ -25,6 +25,7 @@ WRONG = {
     "federation-job": (("training", "rounds"), 0),
     "job-record": (("state",), "lost"),
     "run-account": (("stages", 0, "used"), -1),
+    "fingerprint": (("sites",), 0),
     "label-schema": (("labels", 0, "value"), 0),
     "label-file": (("masks", 0, "labels", 0, "value"), 0),
     "labels": (("labels", 0, "annotated"), "yes"),
@@ -39,6 +40,7 @@ WRONG = {
     "quarantine-note": (("fate",), "lost"),
     "recipe": (("min_lesion_ml",), -1),
     "site-settings": (("nodes", "pacs", "port"), 70000),
+    "prediction": (("label_ml", "ground_glass_opacity"), -1),
     "training-progress": (("done",), 0),
     "study-settings": (("test_fraction",), 1.5),
 }
