@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 from racoon_data import plugins
+from racoon_data.documents import read_json
 from racoon_data.errors import FederationError
 from racoon_data.events import OnEvent, ignore
+from racoon_data.files.atomic import write_json
+from racoon_data.files.manifest import load_manifest
 from racoon_train.baselines.finetune import fine_tune
 from racoon_train.baselines.local import train_each
 from racoon_train.baselines.pooled import train_pooled
+from racoon_train.checkpoints import load_model
 from racoon_train.data.cache import build_cache
 from racoon_train.data.dataset import open_dataset
 from racoon_train.evaluation.account import Comparison, account_of
@@ -25,8 +29,6 @@ from racoon_train.evaluation.statistics import StatisticSettings
 from racoon_train.federated.contract import SiteClient, check_fit, join
 from racoon_train.federated.rounds import read_rounds
 from racoon_train.job.job import Job
-
-_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,10 @@ def run_study(
 ) -> Comparison:
     """Compare federated learning with local training, its ensembles, fine-tuning and, where allowed, pooling.
 
-    Every arm starts from the same weights and takes the same steps on the same batches. The
-    account is written to ``out/comparison.json`` and ``out/comparison.html``, every case's values
-    to ``out/scores.csv``, the model card to ``out/model-card.json``.
+    Every arm starts from the same weights and takes the same steps on the same batches. An arm that an
+    earlier run left in ``out``, by the same job on the same data, is not trained again. The account is
+    written to ``out/comparison.json`` and ``out/comparison.html``, every case's values to
+    ``out/scores.csv``, the model card to ``out/model-card.json``.
 
     Args:
         job: What to train.
@@ -86,7 +89,7 @@ def run_study(
     seeds = plan.seeds or (job.seed,)
     judgements = []
     for seed in seeds:
-        home = out if len(seeds) == 1 else out / f"seed-{seed}"
+        home = out / f"seed-{seed}"
         one = _OneSeed(job.model_copy(update={"seed": seed}), datasets, external, home, plan, on_event)
         _share_cache(out / "cache", home / "federated")
         judgements.append(one.judged())
@@ -104,51 +107,78 @@ class _OneSeed:
     on_event: OnEvent
 
     def judged(self) -> Judgement:
-        """Train every arm and judge it."""
-        clock: dict[str, float] = {}
-        federated = _timed(clock, "federated", lambda: self._federate(self.datasets, self.home / "federated"))
+        """Train every arm that is not there yet, and judge all of them."""
+        clock = _clock_of(self.home)
+        federated = self._federate(self.datasets, self.home / "federated", clock, "federated")
         sites = [join(alias, root, self.job, federated.parent) for alias, root in sorted(self.datasets.items())]
         models = self._arms(sites, federated, clock)
         if self.plan.is_rotated:
-            models |= _timed(clock, "rotation", self._rotate)
+            models |= self._rotate(clock)
+        write_json(self.home / "cpu.json", clock)
         everything = [*_own_tests(sites), *_external_sets(self.job, self.external, federated.parent)]
-        judgement = _timed(clock, "judging", lambda: self._judge(everything, models))
+        judgement = self._judge(everything, models)
         return replace(judgement, rounds=read_rounds(federated.parent), seconds=clock)
 
     def _judge(self, test_sets: Sequence[TestSet], models: Mapping[str, Path]) -> Judgement:
         yardstick, workers = self.plan.yardstick, _workers(test_sets)
         return compare(self.job, test_sets, models, yardstick=yardstick, workers=workers, on_event=self.on_event)
 
-    def _federate(self, datasets: Mapping[str, Path], out: Path) -> Path:
-        engine = plugins.load(plugins.AGGREGATORS, self.plan.aggregator)()
-        model: Path = engine.run(self.job.to_json(), datasets=datasets, out=out, on_event=self.on_event)
+    def _federate(self, datasets: Mapping[str, Path], out: Path, clock: dict[str, float], arm: str) -> Path:
+        model = out / "model.safetensors"
+        if not _is_there(model, self.job, datasets):
+            engine = plugins.load(plugins.AGGREGATORS, self.plan.aggregator)()
+            with _timed(clock, arm):
+                model = engine.run(self.job.to_json(), datasets=datasets, out=out, on_event=self.on_event)
         return model
 
     def _arms(self, sites: Sequence[SiteClient], federated: Path, clock: dict[str, float]) -> dict[str, Path]:
-        home, listen = self.home, self.on_event
-        local = _timed(
-            clock, "local", lambda: train_each(sites, home / "local", workers=_workers(sites), on_event=listen)
-        )
-        tuned = _timed(
-            clock,
-            "fine-tuned",
-            lambda: {s.alias: fine_tune(s, federated, home / "fine-tuned" / s.alias, on_event=listen) for s in sites},
-        )
-        models = {LOCAL_PREFIX + alias: path for alias, path in local.items()} | {"federated": federated}
-        models |= {TUNED_PREFIX + alias: path for alias, path in tuned.items()}
+        home, listen, models = self.home, self.on_event, {"federated": federated}
+        missing = [site for site in sites if not _is_there(_model(home / "local" / site.alias), self.job, _own(site))]
+        if missing:
+            with _timed(clock, "local"):
+                train_each(missing, home / "local", workers=_workers(missing), on_event=listen)
+        with _timed(clock, "fine-tuned"):
+            for site in sites:
+                models[LOCAL_PREFIX + site.alias] = _model(home / "local" / site.alias)
+                models[TUNED_PREFIX + site.alias] = fine_tune(site, federated, home / "fine-tuned" / site.alias)
         if self.plan.is_pooled:
-            pooled = _timed(clock, "pooled", lambda: train_pooled(sites, home / "pooled", on_event=listen))
-            models["pooled"] = pooled
+            models["pooled"] = _model(home / "pooled")
+            if not _is_there(models["pooled"], self.job, self.datasets):
+                with _timed(clock, "pooled"):
+                    train_pooled(sites, home / "pooled", on_event=listen)
         return models
 
-    def _rotate(self) -> dict[str, Path]:
+    def _rotate(self, clock: dict[str, float]) -> dict[str, Path]:
         models = {}
         for alias in sorted(self.datasets):
             others = {name: root for name, root in self.datasets.items() if name != alias}
             turn = self.home / "without" / alias
             _share_cache((self.home / "federated" / "cache").resolve(), turn)
-            models["federated" + WITHOUT + alias] = self._federate(others, turn)
+            models["federated" + WITHOUT + alias] = self._federate(others, turn, clock, f"without {alias}")
         return models
+
+
+def _model(folder: Path) -> Path:
+    return folder / "model.safetensors"
+
+
+def _own(site: SiteClient) -> dict[str, Path]:
+    return {site.alias: site.dataset}
+
+
+def _is_there(model: Path, job: Job, datasets: Mapping[str, Path]) -> bool:
+    """Tell whether an earlier run left this very model: by this job, on these data."""
+    if not (model.is_file() and model.with_suffix(".json").is_file()):
+        return False
+    found = load_model(model)
+    data = {alias: load_manifest(root).dataset_sha256 for alias, root in datasets.items()}
+    return found.job.sha256 == job.sha256 and dict(found.datasets) == data
+
+
+def _clock_of(home: Path) -> dict[str, float]:
+    """Read what an earlier run took for its arms."""
+    path = home / "cpu.json"
+    return {arm: float(seconds) for arm, seconds in read_json(path).items()} if path.is_file() else {}
 
 
 def pooled_model(job: Job, datasets: Mapping[str, Path], out: Path, *, on_event: OnEvent = ignore) -> Path:
@@ -157,13 +187,13 @@ def pooled_model(job: Job, datasets: Mapping[str, Path], out: Path, *, on_event:
     return train_pooled(sites, out / "pooled", on_event=on_event)
 
 
-def _timed(clock: dict[str, float], arm: str, work: Callable[[], _Value]) -> _Value:
+@contextmanager
+def _timed(clock: dict[str, float], arm: str) -> Iterator[None]:
     """Note the CPU seconds of an arm, of the processes it started and waited for too."""
     before = os.times()
-    value = work()
+    yield
     after = os.times()
-    clock[arm] = sum(after[:4]) - sum(before[:4])
-    return value
+    clock[arm] = round(sum(after[:4]) - sum(before[:4]), 1)
 
 
 def _share_cache(cache: Path, home: Path) -> None:

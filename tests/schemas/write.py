@@ -18,6 +18,8 @@ from racoon_data.pacs.planning import PullPlan
 from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
+from racoon_data.site.records import JobRecord, RunAccount
+from racoon_train.demo.protocol import Protocol
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
 from racoon_train.predict import Prediction
@@ -33,12 +35,15 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "study-protocol": Protocol,
     "fingerprint": Fingerprint,
     "prediction": Prediction,
     "training-progress": Progress,
     "pacs-profile": PacsProfile,
     "pull-plan": PullPlan,
     "fault-plan": FaultPlan,
+    "job-record": JobRecord,
+    "run-account": RunAccount,
     "deid-profile": Profile,
 }
 
