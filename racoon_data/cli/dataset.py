@@ -1,4 +1,4 @@
-"""racoon dataset: look at a dataset, check it, write further views of it."""
+"""racoon dataset: look at a dataset, check it, compare, split and export it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from racoon_data import console, plugins
+from racoon_data.cli.dataset_compare import diff, split
 from racoon_data.errors import ExitCode
 
 if TYPE_CHECKING:
     from racoon_data.files.manifest import CaseRecord, Manifest
 
-app = typer.Typer(help="Show, check and export datasets.", no_args_is_help=True)
+app = typer.Typer(help="Show, check, compare, split and export datasets.", no_args_is_help=True)
+app.command()(diff)
+app.command()(split)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The dataset folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]

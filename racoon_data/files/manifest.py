@@ -147,6 +147,12 @@ class CaseRecord(Frozen):
     annotated: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
 
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """Checksums of images, label and readers, whatever the side they stand on; the sidecar names the side."""
+        paths = (*self.images, *((self.label,) if self.label else ()), *self.readers)
+        return tuple(self.sha256[path] for path in paths)
+
 
 class SplitMemory(Frozen):
     """Where patients stand, remembered so that the next version moves nobody.
