@@ -307,6 +307,13 @@ class NotSelectedError(CaseError):
     is_skip = True
 
 
+class RejectedCaseError(CaseError):
+    """A person looked at the case and rejected it; it stays out until somebody accepts it."""
+
+    code = "case.rejected"
+    is_skip = True
+
+
 class QualityError(CaseError):
     """A check failed, and the case is kept out of the dataset."""
 
@@ -383,3 +390,10 @@ class SiteLostError(FederationError):
     """A site stopped answering."""
 
     code = "federation.site_lost"
+
+
+class DivergedError(FederationError):
+    """Training ran away: its loss is no longer a number."""
+
+    code = "federation.diverged"
+    exit_code = ExitCode.QUALITY

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from racoon_data.documents import read_json
 from racoon_data.errors import DamagedDatasetError, SchemaError
-from racoon_data.labels import CodedConcept, Label, LabelSchema
+from racoon_data.labels import CodedConcept, Label, LabelSchema, Terminology
 from racoon_data.settings import Frozen
 
 MANIFEST_NAME = "racoon.json"
@@ -31,6 +31,16 @@ class CodeRecord(Frozen):
     meaning: str = ""
 
 
+class TerminologyRecord(Frozen):
+    """A 5-tuple that means a label; see ``labels.Terminology``."""
+
+    category: CodeRecord | None = None
+    type: CodeRecord | None = None
+    type_modifier: CodeRecord | None = None
+    region: CodeRecord | None = None
+    region_modifier: CodeRecord | None = None
+
+
 class LabelRecord(Frozen):
     """One target label; see ``labels.Label``."""
 
@@ -41,6 +51,8 @@ class LabelRecord(Frozen):
     regions: tuple[CodeRecord, ...] = ()
     synonyms: tuple[str, ...] = ()
     priority: int = 0
+    terminology: tuple[TerminologyRecord, ...] = ()
+    translations: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class LabelSchemaRecord(Frozen):
@@ -70,7 +82,19 @@ def _label_record(label: Label) -> LabelRecord:
         regions=_records(label.regions),
         synonyms=label.synonyms,
         priority=label.priority,
+        terminology=tuple(map(_terminology_record, label.terminology)),
+        translations=_by_language(label.translations),
     )
+
+
+def _by_language(translations: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, ...]]:
+    tongues = sorted({tongue for tongue, _ in translations})
+    return {tongue: tuple(name for own, name in translations if own == tongue) for tongue in tongues}
+
+
+def _terminology_record(one: Terminology) -> TerminologyRecord:
+    parts = {part: getattr(one, part) for part in TerminologyRecord.model_fields}
+    return TerminologyRecord(**{part: _records((code,))[0] for part, code in parts.items() if code is not None})
 
 
 def _records(concepts: tuple[CodedConcept, ...]) -> tuple[CodeRecord, ...]:
@@ -86,7 +110,14 @@ def _label(record: LabelRecord) -> Label:
         priority=record.priority,
         type_modifiers=_concepts(record.type_modifiers),
         regions=_concepts(record.regions),
+        terminology=tuple(map(_terminology, record.terminology)),
+        translations=tuple((tongue, name) for tongue, names in record.translations.items() for name in names),
     )
+
+
+def _terminology(record: TerminologyRecord) -> Terminology:
+    parts = {part: getattr(record, part) for part in TerminologyRecord.model_fields}
+    return Terminology(**{part: _concepts((code,))[0] for part, code in parts.items() if code is not None})
 
 
 def _concepts(records: tuple[CodeRecord, ...]) -> tuple[CodedConcept, ...]:

@@ -23,12 +23,14 @@ from racoon_data.pipeline.fates import export_fates, instance_fates
 from racoon_data.pipeline.finish import finish_dataset
 from racoon_data.pipeline.plan import Plan
 from racoon_data.pipeline.propose import CaseItem, propose
+from racoon_data.pipeline.reviewed import without_rejected
 from racoon_data.pipeline.staging import Staging
 from racoon_data.qc.codes import DUPLICATE
 from racoon_data.refs import CaseRef
 from racoon_data.runner.run import Result, run_items
 from racoon_data.site.ledger import Ledger
 from racoon_data.site.lock import site_lock
+from racoon_data.site.reviews import latest_reviews
 
 
 def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
@@ -56,6 +58,7 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
         exports = take_exports(plan, arrived.instances, ledger, pseudonymizer=names)
         site_name = site.settings.site.name
         proposal = propose(arrived, work=site.work, rule=plan.rule, site_name=site_name, exports=exports.files)
+        proposal = without_rejected(proposal, latest_reviews(site.ledger, plan.name))
         with Staging(site.datasets / plan.name) as staging:
             order = _order(plan, staging)
             made = _build(plan, proposal.items, order=order, staging=staging, ledger=ledger, on_event=on_event)

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from racoon_data.files.atomic import write_json
 from racoon_data.files.manifest import load_manifest
 from racoon_train.data.cache import CachedCase, build_cache, open_cache
 from racoon_train.data.dataset import Dataset, open_dataset
-from racoon_train.data.loaders import Batch, batches, rng_of
+from racoon_train.data.loaders import Batch, batches, class_examples
 from racoon_train.federated.guards import check_weights
 from racoon_train.federated.update import Update
 from racoon_train.job.job import Job, job_from
@@ -59,6 +60,7 @@ class SiteClient:
             DatasetError: The dataset changed since approval or its cache is gone.
         """
         from racoon_train import checkpoints, engine
+        from racoon_train.resume import RoundPlan, train_round
 
         check_weights(weights, initial_weights(self.job), max_norm_ratio=self.job.rules.max_norm_ratio**2)
         cases = self.cases("train")
@@ -69,17 +71,13 @@ class SiteClient:
         kept = [path for path in self._optimizer_files() if path.name < _optimizer_name(round_)]
         if kept:
             optimizer.load(checkpoints.load_weights(kept[-1]))
-        losses = engine.train_steps(
-            network,
-            optimizer,
-            self.stream(cases, round_),
-            self.job,
-            first_step=(round_ - 1) * self.job.training.local_steps,
-        )
+        plan = RoundPlan(round_, self.state)
+        losses = train_round(network, optimizer, partial(self.stream, cases, round_), self.job, plan)
         checkpoints.save_weights(self.state / _optimizer_name(round_), optimizer.arrays())
         for older in kept[:-1]:
             older.unlink()
-        return Update(weights_of(network), len(cases), {"loss": sum(losses) / len(losses)})
+        metrics = {"loss": sum(losses) / len(losses)}
+        return Update(weights_of(network), len(cases), metrics, class_examples(cases, self.job))
 
     def evaluate(self, weights: Weights) -> Mapping[str, float]:
         """Give the mean Dice per class on this site's test cases (``dice.NAME``; only what is annotated)."""
@@ -92,18 +90,23 @@ class SiteClient:
         return {f"dice.{name}": value for name, value in means.items() if value is not None}
 
     def cases(self, split: str) -> tuple[CachedCase, ...]:
-        """Load the cases of ``train``, ``test`` or ``all`` from the cache.
+        """Open the cases of ``train``, ``validation``, ``test`` or ``all`` in the cache.
 
         Raises:
             DatasetError: The dataset changed since approval, or its cache is gone.
         """
         if load_manifest(self.dataset).dataset_sha256 != self.dataset_sha256:
             raise DatasetError("the dataset changed since the job was approved", hint="approve the job again")
-        return open_cache(self.dataset_sha256, self.cache).load(split)
+        return open_cache(self.dataset_sha256, self.cache).load(
+            split, validation_fold=self.job.training.validation_fold
+        )
 
-    def stream(self, cases: Sequence[CachedCase], round_: int) -> Iterator[Batch]:
-        """Draw this site's batches of a round; the same in every arm of a comparison."""
-        return batches(cases, self.job, rng_of(self.job.seed, self.alias, round_))
+    def stream(self, cases: Sequence[CachedCase], round_: int, first: int = 0) -> Iterator[Batch]:
+        """Draw this site's batches of a round, from a number on; the same in every arm of a comparison."""
+        from racoon_train.engine import loader_threads
+
+        options = {"round_": round_, "first": first, "threads": loader_threads()}
+        return batches(cases, self.job, site=self.alias, **options)
 
     def save(self, path: Path) -> None:
         """Write the site's paper: what a new process needs to be this site again."""
@@ -121,7 +124,7 @@ class SiteClient:
     def begin(self) -> None:
         """Start a run anew: forget the optimizer of an earlier one."""
         self.state.mkdir(parents=True, exist_ok=True)
-        for path in self._optimizer_files():
+        for path in (*self._optimizer_files(), *self.state.glob("progress*")):
             path.unlink()
 
     def _optimizer_files(self) -> list[Path]:

@@ -18,11 +18,13 @@ class Update:
         weights: Named arrays.
         examples: Training cases behind it: its weight in the average.
         metrics: Numbers by name, such as ``loss``.
+        class_examples: Training cases by class name in which the class was looked for.
     """
 
     weights: Weights
     examples: int
     metrics: Mapping[str, float] = field(default_factory=dict)
+    class_examples: Mapping[str, int] = field(default_factory=dict)
 
 
 def cast_like(weights: Weights, reference: Weights) -> Weights:

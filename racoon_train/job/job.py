@@ -45,6 +45,21 @@ class Job(Frozen):
             raise ValueError("label names and values must be unique")
         return self
 
+    @model_validator(mode="after")
+    def _patch_fits_the_network(self) -> Self:
+        multiple, patch = self.network.multiple, self.training.patch
+        if not isinstance(patch, int) and len(patch) != self.network.dimensions:
+            raise ValueError(f"{self.network.name} needs a patch of {self.network.dimensions} sizes")
+        if any(size % multiple or size < 2 * multiple for size in self.patch_size):
+            raise ValueError(f"with these channels each size of a patch is a multiple of {multiple}, and not the first")
+        return self
+
+    @property
+    def patch_size(self) -> tuple[int, ...]:
+        """Size of a patch in voxels: rows and columns, or slices, rows and columns."""
+        patch = self.training.patch
+        return (patch,) * self.network.dimensions if isinstance(patch, int) else patch
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the network's foreground classes, in output order after background."""

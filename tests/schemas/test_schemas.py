@@ -37,6 +37,7 @@ WRONG = {
     "quarantine-note": (("fate",), "lost"),
     "recipe": (("min_lesion_ml",), -1),
     "site-settings": (("nodes", "pacs", "port"), 70000),
+    "training-progress": (("done",), 0),
     "study-settings": (("test_fraction",), 1.5),
 }
 
