@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from racoon_data.files.atomic import sha256_of, share_file
+from racoon_data.files.folders import mend_place, put_in_place
 from racoon_data.files.manifest import MANIFEST_NAME, CaseRecord, SplitMemory, load_manifest
 
 
@@ -23,13 +24,10 @@ class Staging:
     def __init__(self, final: Path, *, ending: str = "partial") -> None:
         self.final = final
         self.root = final.with_name(f".{final.name}.{ending}")
-        self._old = final.with_name(f".{final.name}.old")
 
     def __enter__(self) -> Self:
         """Open the folder; mend a publication that was cut between its two renames, and clear half-written files."""
-        if self._old.exists() and not self.final.exists():
-            self._old.rename(self.final)
-        shutil.rmtree(self._old, ignore_errors=True)
+        mend_place(self.final)
         self.root.mkdir(parents=True, exist_ok=True)
         for half in self.root.rglob(".*.partial"):
             half.unlink()
@@ -89,7 +87,4 @@ class Staging:
 
     def publish(self) -> None:
         """Put the finished dataset in its place; the old one goes when the new one stands."""
-        if self.final.exists():
-            self.final.rename(self._old)
-        self.root.rename(self.final)
-        shutil.rmtree(self._old, ignore_errors=True)
+        put_in_place(self.root, self.final)
