@@ -55,10 +55,11 @@ class Rooms(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; turn our errors into a sentence, a remedy and an exit code."""
+        tokens = (*getattr(ctx, "_protected_args", ()), *ctx.args)
         try:
             return super().invoke(ctx)
         except RacoonError as error:
-            console.failure(error)
+            console.failure(error, as_json="--json" in tokens)
             raise typer.Exit(int(error.exit_code)) from error
         except KeyboardInterrupt as error:
             console.talk("interrupted; the same command continues where it stopped")

@@ -57,7 +57,7 @@ def resplit(root: Path, *, key: bytes, test_fraction: float, site: Site | None =
             staging.root, before.cases, site=before.site, key=key, test_fraction=test_fraction, earlier=before.splits
         )
         manifest = rewrite_manifest(staging.root, before, placed, splits)
-        write_report(staging.root)
+        write_report([staging.root])
         if site is not None:
             with Ledger(site.ledger) as ledger:
                 patients = sorted({case.patient for case in manifest.cases})

@@ -20,6 +20,7 @@ from racoon_train.data.dataset import Dataset, open_dataset
 from racoon_train.data.loaders import Batch, batches, class_examples
 from racoon_train.federated.guards import check_weights
 from racoon_train.federated.update import Update
+from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job, job_from
 from racoon_train.networks import Weights, initial_weights, network_of, set_weights, weights_of
 from racoon_train.optimizer import AdamW
@@ -88,6 +89,19 @@ class SiteClient:
         scores = score_cases(network, self.cases("test"), self.job)
         means = mean_dice(scores)
         return {f"dice.{name}": value for name, value in means.items() if value is not None}
+
+    def fingerprint(self) -> Fingerprint:
+        """Tell what may be told of the training cases before round 0, small cells kept back.
+
+        Raises:
+            DatasetError: The dataset changed since approval, or a case cannot be read.
+        """
+        from racoon_train.fingerprint.counting import fingerprint_of
+
+        dataset = open_dataset(self.dataset)
+        if dataset.sha256 != self.dataset_sha256:
+            raise DatasetError("the dataset changed since the job was approved", hint="approve the job again")
+        return fingerprint_of(dataset, self.job)
 
     def cases(self, split: str) -> tuple[CachedCase, ...]:
         """Open the cases of ``train``, ``validation``, ``test`` or ``all`` in the cache.

@@ -16,6 +16,7 @@ from racoon_data.errors import SettingsError
 from racoon_data.settings import Frozen, load_toml
 from racoon_train.job.network import NetworkSettings
 from racoon_train.job.rules import RuleSettings
+from racoon_train.job.statistics import StatisticsSettings
 from racoon_train.job.training import TrainingSettings
 
 
@@ -36,6 +37,7 @@ class Job(Frozen):
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
     rules: RuleSettings = RuleSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
 
     @model_validator(mode="after")
     def _labels_are_unique(self) -> Self:

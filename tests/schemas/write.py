@@ -19,7 +19,9 @@ from racoon_data.pacs.planning import PullPlan
 from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
+from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
+from racoon_train.predict import Prediction
 from racoon_train.resume import Progress
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -33,6 +35,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "fingerprint": Fingerprint,
+    "prediction": Prediction,
     "training-progress": Progress,
     "pacs-profile": PacsProfile,
     "pull-plan": PullPlan,
