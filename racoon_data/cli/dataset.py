@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from racoon_data import console
+from racoon_data.cli.dataset_build import build
 from racoon_data.cli.dataset_compare import diff, split
 from racoon_data.cli.dataset_transfer import export
 from racoon_data.errors import ExitCode
@@ -15,7 +16,8 @@ from racoon_data.errors import ExitCode
 if TYPE_CHECKING:
     from racoon_data.files.manifest import CaseRecord, Manifest
 
-app = typer.Typer(help="Show, check, compare, split and export datasets.", no_args_is_help=True)
+app = typer.Typer(help="Build, show, check, compare, split and export datasets.", no_args_is_help=True)
+app.command()(build)
 app.command()(diff)
 app.command()(split)
 app.command()(export)
