@@ -10,10 +10,11 @@ import numpy.typing as npt
 import SimpleITK as sitk  # noqa: N813 - the library's own habit
 
 from racoon_data.geometry import Geometry
+from racoon_data.grid.pieces import Index, pieces
 from racoon_data.grid.reorient import orientation_of
 from racoon_data.qc.facts import BodyFacts
 
-_SIDE = 96
+_SIDE = 48
 _TISSUE_HU = -500.0
 _LEAST_SHARE, _MOST_SHARE = 0.02, 0.98
 _NO_BODY = ("PT", "NM")  # uptake shows organs, not the body's outline
@@ -35,9 +36,8 @@ class Body:
     steps: tuple[int, int, int]
     facts: BodyFacts
 
-    def outside_share(self, flat: npt.NDArray[np.int64], shape: tuple[int, ...]) -> float:
-        """Give the share of voxels, by their position in the flattened image, that lie outside the body."""
-        index = np.unravel_index(flat, shape)
+    def outside_share(self, index: tuple[Index, Index, Index]) -> float:
+        """Give the share of voxels, by their index along k, j, i, that lie outside the body."""
         thin = tuple(
             np.minimum((axis + step // 2) // step, size - 1)
             for axis, step, size in zip(index, self.steps, self.inside.shape, strict=True)
@@ -60,9 +60,11 @@ def find_body(array: Grid, geometry: Geometry, *, unit: str, modality: str) -> B
     if modality in _NO_BODY or min(array.shape) < 2:
         return None
     k, j, i = (max(1, round(size / _SIDE)) for size in array.shape)
-    thin = np.nan_to_num(array[::k, ::j, ::i].astype(np.float32), posinf=0.0, neginf=0.0)
+    thin = array[::k, ::j, ::i].astype(np.float32)
+    if array.dtype.kind == "f":
+        thin = np.nan_to_num(thin, copy=False, posinf=0.0, neginf=0.0)
     threshold = _TISSUE_HU if unit == "HU" else _otsu(thin)
-    tissue = _largest(thin > threshold)
+    tissue = pieces(thin > threshold).largest()
     if not _LEAST_SHARE < float(tissue.mean()) < _MOST_SHARE:
         return None
     inside = _enclosed(tissue)
@@ -76,23 +78,15 @@ def _otsu(thin: Grid) -> float:
     return float(finder.GetThreshold())
 
 
-def _largest(tissue: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    finder = sitk.ConnectedComponentImageFilter()
-    finder.SetNumberOfThreads(1)
-    numbered = sitk.GetArrayFromImage(finder.Execute(sitk.GetImageFromArray(tissue.view(np.uint8))))
-    sizes = np.bincount(numbered.reshape(-1))
-    if len(sizes) < 2:
-        return tissue
-    largest: npt.NDArray[np.bool_] = numbered == 1 + int(sizes[1:].argmax())
-    return largest
-
-
 def _enclosed(tissue: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Keep tissue and every voxel that has tissue before and behind it along at least two axes."""
     between = np.zeros(tissue.shape, dtype=np.uint8)
     for axis in range(3):
-        before = np.maximum.accumulate(tissue, axis=axis)
-        behind = np.flip(np.maximum.accumulate(np.flip(tissue, axis), axis=axis), axis)
+        before, behind = tissue.copy(), tissue.copy()
+        planes, from_behind = before.swapaxes(0, axis), behind.swapaxes(0, axis)[::-1]
+        for last, now in zip(range(len(planes)), range(1, len(planes)), strict=False):
+            planes[now] |= planes[last]
+            from_behind[now] |= from_behind[last]
         between += before & behind
     return np.asarray(tissue | (between >= 2))
 
@@ -100,7 +94,7 @@ def _enclosed(tissue: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 def _grown(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     grown = inside.copy()
     for axis in range(3):
-        wide, was = np.moveaxis(grown, axis, 0), np.moveaxis(grown.copy(), axis, 0)
+        wide, was = grown.swapaxes(0, axis), grown.copy().swapaxes(0, axis)
         wide[1:] |= was[:-1]
         wide[:-1] |= was[1:]
     return grown
