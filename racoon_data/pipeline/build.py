@@ -23,8 +23,8 @@ from racoon_data.files.sidecar import software
 from racoon_data.geometry import SAME_GRID_MM, Geometry
 from racoon_data.grid.places import place_rows
 from racoon_data.harmonize.harmonize import harmonize
-from racoon_data.harmonize.label_mapping import Mapped, map_annotations
-from racoon_data.harmonize.recipe import Recipe
+from racoon_data.harmonize.label_mapping import Mapped, MapRules, map_annotations
+from racoon_data.harmonize.recipe import Recipe, map_rules
 from racoon_data.labels import Annotation, LabelSchema
 from racoon_data.pipeline.propose import CaseItem
 from racoon_data.qc.checks import check_case
@@ -41,6 +41,7 @@ class Order:
         schema: The label language.
         annotated: Labels this site annotates.
         labels_required: Refuse a case without a usable mask.
+        annotated_by: Labels a reader annotates, for readers who look for others than their site.
     """
 
     root: Path
@@ -48,6 +49,19 @@ class Order:
     schema: LabelSchema
     annotated: tuple[str, ...]
     labels_required: bool
+    annotated_by: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def map_rules(self) -> MapRules:
+        """How segments become labels."""
+        return map_rules(self.recipe, annotated=self.annotated, annotated_by=dict(self.annotated_by))
+
+    @property
+    def sha256(self) -> str:
+        """Hash what every case depends on: with another hash all cases are built again."""
+        labels = [self.annotated, self.annotated_by, self.labels_required]
+        facts = [self.recipe.sha256, asdict(self.schema), labels, software()]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def fingerprint(self, item: CaseItem) -> str:
         """Hash everything the files of a case depend on: its sources, the order and the software."""
@@ -57,7 +71,7 @@ class Order:
             [(name, series.ref.series_uid, series.part) for name, series in item.channels],
             self.recipe.sha256,
             asdict(self.schema),
-            [self.annotated, self.labels_required, item.relative_day],
+            [self.annotated, self.annotated_by, self.labels_required, item.relative_day],
             software(),
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -210,5 +224,4 @@ def _labels(annotations: Sequence[Annotation], order: Order, grid: Geometry) -> 
     with_masks = tuple(one for one in annotations if one.masks)
     if not with_masks and not order.labels_required:
         return None
-    policy = order.recipe.fuse
-    return map_annotations(with_masks, order.schema, geometry=grid, annotated=order.annotated, policy=policy)
+    return map_annotations(with_masks, order.schema, geometry=grid, rules=order.map_rules)
