@@ -22,13 +22,12 @@ _SAMPLE = 50_000
 _INSIDE_SAMPLE = 8_000
 
 
-def measure(images: Sequence[Volume], labels: tuple[npt.NDArray[Any], Geometry] | None, *, modality: str) -> Measured:
+def measure(images: Sequence[Volume], labels: tuple[npt.NDArray[Any], Geometry] | None) -> Measured:
     """Measure a case.
 
     Args:
         images: Channels, in order.
         labels: Label map ``[k, j, i]`` and its grid.
-        modality: Modality of the first channel.
     """
     facts = tuple(map(_image, images))
     if labels is None:
@@ -36,7 +35,7 @@ def measure(images: Sequence[Volume], labels: tuple[npt.NDArray[Any], Geometry] 
     first, (array, grid) = images[0], labels
     marks, odd = _whole(array)
     is_same = first.geometry.same_grid(grid, tol_mm=SAME_GRID_MM) and first.array.shape == marks.shape
-    body = find_body(first.array, grid, unit=first.unit, modality=modality) if is_same else None
+    body = find_body(first.array, grid, unit=first.unit) if is_same else None
     image = first.array if is_same else None
     measured = tuple(_label(value, place, marks, grid, (image, body)) for value, place in places(marks).items())
     return Measured(facts, grid, measured, odd, body.facts if body else None)
