@@ -57,8 +57,10 @@ def _label_schema(judgement: Judgement) -> dict[str, Any]:
 
 
 def _privacy(job: dict[str, Any]) -> dict[str, Any]:
-    left = "Weights of every round, the number of training cases, the mean training loss; error codes of lost rounds."
-    return {"left_the_sites": left, "settings": job.get("privacy") or {}}
+    settings = {name: value for name, value in (job.get("privacy") or {}).items() if value}
+    loss = "" if settings else " the mean training loss;"
+    left = f"Weights of every round; the number of training cases;{loss} error codes of lost rounds."
+    return {"left_the_sites": left, "settings": settings}
 
 
 def _results(comparison: Comparison) -> list[dict[str, Any]]:
