@@ -59,7 +59,7 @@ def clear(out: Path) -> None:
     """Forget an earlier run in this folder: its rounds, its account, its kits."""
     import shutil
 
-    for name in ("rounds.json", "server.json", "coordinator.json", "regroup"):
+    for name in ("rounds.json", "server.json", "coordinator.json", "submissions.json", "regroup"):
         (out / name).unlink(missing_ok=True)
     for folder in ("rounds", "nvflare"):
         shutil.rmtree(out / folder, ignore_errors=True)

@@ -64,12 +64,14 @@ class GuardedAverage(InTimeAccumulateWeightedAggregator):
     Attributes:
         losses: Mean training loss by alias of this round's good updates.
         lost: Error code by alias of this round's others.
+        lacks_quorum: Whether a round had fewer good updates than the quorum, which ends the run.
     """
 
     def __init__(self) -> None:
         super().__init__(expected_data_kind=DataKind.WEIGHTS)
         self._job = load_job(out_folder() / "job.json")
         self._quorum = self._job.quorum_of(int(os.environ[SITES_VARIABLE]))
+        self.lacks_quorum = False
         self.losses: dict[str, float] = {}
         self.lost: dict[str, str] = {}
 
@@ -100,7 +102,8 @@ class GuardedAverage(InTimeAccumulateWeightedAggregator):
         Raises:
             FederationError: Fewer good updates than the quorum.
         """
-        if len(self.losses) < self._quorum:
+        self.lacks_quorum = len(self.losses) < self._quorum
+        if self.lacks_quorum:
             raise FederationError("the round lost its quorum", hint="rounds.json names the sites")
         averaged = from_shareable(super().aggregate(fl_ctx)).data
         reference: Weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)["weights"]

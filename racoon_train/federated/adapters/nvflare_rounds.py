@@ -54,7 +54,6 @@ class Rounds(ScatterAndGather):
         )
         self._log = RoundLog(out)
         self._silent: set[str] = set()
-        self._regrouping = False
 
     @property
     def _average(self) -> GuardedAverage:
@@ -65,7 +64,8 @@ class Rounds(ScatterAndGather):
         """Run the rounds and leave ``server.json``: how they ended, as a code."""
         super().control_flow(abort_signal, fl_ctx)
         done = last_round(self._out)
-        ended = "done" if done >= self._all_rounds else REGROUP if self._regrouping else FederationError.code
+        ended = FederationError.code if self._average.lacks_quorum else REGROUP
+        ended = "done" if done >= self._all_rounds else ended
         write_json(self._out / "server.json", {"ended": ended, "round": done})
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -76,7 +76,6 @@ class Rounds(ScatterAndGather):
         elif event_type == AppEventType.BEFORE_AGGREGATION:
             self._account()
         elif event_type == AppEventType.ROUND_DONE and (self._silent or (self._out / REGROUP).exists()):
-            self._regrouping = True
             self._num_rounds = self._current_round + 1 - self._start_round
 
     def process_result_of_unknown_task(
