@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from racoon_data.documents import read_json
 from racoon_data.errors import DatasetError, JobMismatchError, RacoonError, SettingsError
@@ -17,6 +17,7 @@ from racoon_data.files.manifest import load_manifest
 from racoon_train.data.cache import CachedCase, build_cache, open_cache
 from racoon_train.data.dataset import Dataset, open_dataset
 from racoon_train.data.loaders import Batch, batches, rng_of
+from racoon_train.federated.corrections import Corrected, Correction
 from racoon_train.federated.guards import check_weights
 from racoon_train.federated.update import Update
 from racoon_train.job.job import Job, job_from
@@ -40,7 +41,7 @@ class SiteClient:
         dataset_sha256: Its identity when the job was approved.
         annotated: Class names annotated here.
         cache: Folder of decoded cases.
-        state: Folder for the optimizer; it never leaves the site.
+        state: Folder for the optimizer and the layers that stay here; it never leaves the site.
     """
 
     alias: str
@@ -51,8 +52,16 @@ class SiteClient:
     cache: Path
     state: Path
 
-    def train(self, weights: Weights, round_: int) -> Update:
+    def train(self, weights: Weights, round_: int, *, correction: Correction | None = None) -> Update:
         """Train one round from the given weights (rounds count from 1).
+
+        The order of the cases follows from seed, alias and round; the optimizer goes on from the last
+        round that was written. So a site that was killed repeats its round to the same bytes.
+
+        Args:
+            weights: Every array of the network.
+            round_: Number of the round.
+            correction: What changes the gradients before each step, such as FedProx' pull.
 
         Raises:
             PayloadError: The weights do not fit the job's network.
@@ -71,7 +80,7 @@ class SiteClient:
             optimizer.load(checkpoints.load_weights(kept[-1]))
         losses = engine.train_steps(
             network,
-            optimizer,
+            cast(AdamW, Corrected(optimizer, network, correction)) if correction else optimizer,
             self.stream(cases, round_),
             self.job,
             first_step=(round_ - 1) * self.job.training.local_steps,
@@ -79,7 +88,25 @@ class SiteClient:
         checkpoints.save_weights(self.state / _optimizer_name(round_), optimizer.arrays())
         for older in kept[:-1]:
             older.unlink()
-        return Update(weights_of(network), len(cases), {"loss": sum(losses) / len(losses)})
+        return Update(weights_of(network), len(cases), {"loss": sum(losses) / len(losses)}, self._by_class(cases))
+
+    def fine_tune(self, weights: Weights) -> Weights:
+        """Train the final model on here, ``fine_tune_steps`` from the middle of the schedule, with a new optimizer."""
+        from racoon_train import engine
+
+        job, training = self.job, self.job.training
+        steps = training.model_copy(update={"local_steps": job.rules.fine_tune_steps})
+        engine.be_a_good_neighbour()
+        network = network_of(job).to(engine.device())
+        set_weights(network, weights)
+        engine.train_steps(
+            network,
+            AdamW(network, weight_decay=training.weight_decay),
+            self.stream(self.cases("train"), training.rounds + 1),
+            job.model_copy(update={"training": steps}),
+            first_step=training.rounds * job.rules.fine_tune_steps // 2,
+        )
+        return weights_of(network)
 
     def evaluate(self, weights: Weights) -> Mapping[str, float]:
         """Give the mean Dice per class on this site's test cases (``dice.NAME``; only what is annotated)."""
@@ -105,6 +132,9 @@ class SiteClient:
         """Draw this site's batches of a round; the same in every arm of a comparison."""
         return batches(cases, self.job, rng_of(self.job.seed, self.alias, round_))
 
+    def _by_class(self, cases: Sequence[CachedCase]) -> dict[str, int]:
+        return {name: sum(name in case.annotated for case in cases) for name in self.job.class_names}
+
     def save(self, path: Path) -> None:
         """Write the site's paper: what a new process needs to be this site again."""
         document = {
@@ -119,9 +149,9 @@ class SiteClient:
         write_json(path, document)
 
     def begin(self) -> None:
-        """Start a run anew: forget the optimizer of an earlier one."""
+        """Start a run anew: forget what an earlier one left."""
         self.state.mkdir(parents=True, exist_ok=True)
-        for path in self._optimizer_files():
+        for path in self.state.glob("*.safetensors"):
             path.unlink()
 
     def _optimizer_files(self) -> list[Path]:

@@ -23,6 +23,7 @@ WRONG = {
     "dataset-manifest": (("cases", 0, "split"), "both"),
     "fault-plan": (("die_after",), -1),
     "federation-job": (("training", "rounds"), 0),
+    "federation-preflight": (("free_disk_gib",), "plenty"),
     "label-schema": (("labels", 0, "value"), 0),
     "label-file": (("masks", 0, "labels", 0, "value"), 0),
     "labels": (("labels", 0, "annotated"), "yes"),

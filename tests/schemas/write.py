@@ -17,6 +17,7 @@ from racoon_data.pacs.planning import PullPlan
 from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
+from racoon_train.federated.preflight import Preflight
 from racoon_train.job.job import Job
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -28,6 +29,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "federation-preflight": Preflight,
     "pacs-profile": PacsProfile,
     "pull-plan": PullPlan,
     "fault-plan": FaultPlan,
