@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from racoon_data.documents import read_json
-from racoon_data.errors import DatasetError, JobMismatchError, RacoonError, SettingsError
+from racoon_data.errors import ChangedDatasetError, JobMismatchError, RacoonError, SettingsError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import write_json
 from racoon_data.files.manifest import load_manifest
@@ -65,7 +65,8 @@ class SiteClient:
 
         Raises:
             PayloadError: The weights do not fit the job's network.
-            DatasetError: The dataset changed since approval or its cache is gone.
+            ChangedDatasetError: The dataset changed since approval.
+            DatasetError: Its cache is gone.
         """
         from racoon_train import checkpoints, engine
 
@@ -122,11 +123,20 @@ class SiteClient:
         """Load the cases of ``train``, ``test`` or ``all`` from the cache.
 
         Raises:
-            DatasetError: The dataset changed since approval, or its cache is gone.
+            ChangedDatasetError: The dataset changed since approval.
+            DatasetError: Its cache is gone.
+        """
+        self.require_unchanged()
+        return open_cache(self.dataset_sha256, self.cache).load(split)
+
+    def require_unchanged(self) -> None:
+        """Refuse a dataset that is another than when the job was approved.
+
+        Raises:
+            ChangedDatasetError: See above.
         """
         if load_manifest(self.dataset).dataset_sha256 != self.dataset_sha256:
-            raise DatasetError("the dataset changed since the job was approved", hint="approve the job again")
-        return open_cache(self.dataset_sha256, self.cache).load(split)
+            raise ChangedDatasetError("the dataset changed since the job was approved", hint="approve the job again")
 
     def stream(self, cases: Sequence[CachedCase], round_: int) -> Iterator[Batch]:
         """Draw this site's batches of a round; the same in every arm of a comparison."""

@@ -94,6 +94,7 @@ class RuleSettings(Frozen):
     Attributes:
         strategy: How updates become the next model, by name, with its parameters.
         quorum: Fewest updates that make a round; 0 means every site.
+        round_attempts: How often a round without a quorum is tried before the run stops.
         round_timeout_s: Longest wait for the sites of one round.
         join_timeout_s: Longest wait for the sites to appear.
         max_norm_ratio: An update whose L2 norm is this many times the global model's is refused.
@@ -106,6 +107,7 @@ class RuleSettings(Frozen):
 
     strategy: Strategy = FedAvg()
     quorum: Annotated[int, Field(ge=0)] = 0
+    round_attempts: Annotated[int, Field(ge=1, le=100)] = 2
     round_timeout_s: Positive = 300.0
     join_timeout_s: Positive = 60.0
     max_norm_ratio: Annotated[float, Field(gt=1)] = 10.0

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from racoon_data.errors import FederationError, PayloadError
+from racoon_data.errors import PayloadError, QuorumLostError
 from racoon_data.events import Event, OnEvent
 from racoon_train.checkpoints import save_weights
 from racoon_train.federated.combine import Combiner, combiner_of
@@ -29,7 +29,7 @@ class InProcessAggregator:
         """Train together; see ``racoon_data.ports.Aggregator``.
 
         Raises:
-            FederationError: A round had fewer good updates than the quorum.
+            QuorumLostError: A round had fewer good updates than the quorum.
             JobMismatchError: A dataset does not fit the job, or is the same under two aliases.
             MissingExtraError: The job's strategy is Flower's, and Flower is not installed.
         """
@@ -40,7 +40,7 @@ class InProcessAggregator:
             site.begin()
         weights = initial_weights(parsed)
         combine = combiner_of(parsed)
-        log = RoundLog(out)
+        log = RoundLog(out, anew=True)
         for round_ in range(1, parsed.training.rounds + 1):
             weights = one_round(sites, weights, round_, log, combine)
             save_weights(round_file(out, round_), weights)
@@ -55,7 +55,7 @@ def one_round(sites: Sequence[SiteClient], weights: Weights, round_: int, log: R
     """Let every site train, refuse bad updates by alias, combine the rest.
 
     Raises:
-        FederationError: Fewer good updates than the quorum.
+        QuorumLostError: Fewer good updates than the quorum.
     """
     job = sites[0].job
     sent = as_sent(weights, job.rules)
@@ -74,7 +74,7 @@ def one_round(sites: Sequence[SiteClient], weights: Weights, round_: int, log: R
     log.write(round_, losses=losses, lost=lost)
     if len(losses) < job.quorum_of(len(sites)):
         names = ", ".join(f"{alias} ({code})" for alias, code in sorted(lost.items()))
-        raise FederationError(f"round {round_} lost its quorum: {names}", hint="look at the logs of these sites")
+        raise QuorumLostError(f"round {round_} lost its quorum: {names}", hint="look at the logs of these sites")
     return as_used(combine.result(), weights)
 
 
