@@ -11,7 +11,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
 CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
 
-.PHONY: fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help
+.PHONY: viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -60,6 +60,10 @@ hostile: $(READY) ## Let every hostile file meet every entry point, and write th
 
 fuzz: $(READY) ## Fuzz every reader of strangers' bytes for FUZZ_SECONDS (an hour by default)
 	$(BIN)/python -m tests.fuzz.run --seconds $(or $(FUZZ_SECONDS),3600)
+
+viewer: ## Build the viewer's NiiVue again from npm and compare it with the committed file
+	cd racoon_data/qc/viewer/niivue && npm ci --ignore-scripts --no-audit --no-fund && node build.mjs && rm -rf node_modules
+	git diff --exit-code --stat racoon_data/qc/viewer/niivue
 
 schemas: $(READY) ## Write the schemas that are generated from models
 	$(BIN)/python -m tests.schemas.write

@@ -7,13 +7,13 @@ import io
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from racoon_data.errors import RacoonError
-from racoon_data.events import Event, OnEvent
-from racoon_data.rates import Rates, event_document
+from racoon_data.events import NOTE, Event, OnEvent
+from racoon_data.rates import Rate, Rates, event_document
 
 
 def talk(message: str) -> None:
@@ -78,11 +78,14 @@ def _box() -> Any:
     return box.SIMPLE_HEAD
 
 
-def failure(error: RacoonError) -> None:
-    """Print an error with its code and remedy, on stderr."""
+def failure(error: RacoonError, *, as_json: bool = False) -> None:
+    """Print an error with its code and remedy, on stderr; for machines a JSON line more."""
     talk(f"error: {error} ({error.code})")
     if error.hint:
         talk(f"  what helps: {error.hint}")
+    if as_json:
+        document = {"type": "error", "code": error.code, "message": error.message, "hint": error.hint}
+        talk(json.dumps({**document, "exit_code": int(error.exit_code)}, ensure_ascii=False))
 
 
 @contextmanager
@@ -91,31 +94,37 @@ def progress(*, as_json: bool = False, every_s: float = 2.0) -> Iterator[OnEvent
 
     Args:
         as_json: Write JSON lines on stderr instead.
-        every_s: Shortest time between two plain lines of the same kind.
+        every_s: Shortest time between two lines of the same kind; the first and the last are always written.
     """
     if as_json:
-        rates = Rates()
-        yield lambda event: talk(json.dumps(event_document(event, rates.of(event))))
+        yield _paced(every_s, lambda event, rate: talk(json.dumps(event_document(event, rate), ensure_ascii=False)))
     elif sys.stderr.isatty():
         with _drawn() as listener:
             yield listener
     else:
-        yield _plain(every_s)
+        yield _paced(every_s, _say)
 
 
-def _plain(every_s: float) -> OnEvent:
+def _say(event: Event, rate: Rate | None) -> None:
+    pace = f" ({rate})" if rate else ""
+    talk(f"{event.kind}: {event.done}/{event.total or '?'} {event.ref}".rstrip() + pace)
+
+
+def _paced(every_s: float, write: Callable[[Event, Rate | None], None]) -> OnEvent:
     """Write a line when a kind of work was silent for a while, and one when it ends."""
     spoken: dict[str, tuple[float, bool]] = {}
     rates = Rates()
 
     def listen(event: Event) -> None:
+        if event.kind == NOTE:
+            write(event, None) if write is not _say else talk(event.ref)
+            return
         rate = rates.of(event)
         is_end = event.total is not None and event.done >= event.total
         since, was_end = spoken.get(event.kind, (-every_s, False))
         if time.monotonic() - since >= every_s or (is_end and not was_end):
             spoken[event.kind] = (time.monotonic(), is_end)
-            pace = f" ({rate})" if rate else ""
-            talk(f"{event.kind}: {event.done}/{event.total or '?'} {event.ref}".rstrip() + pace)
+            write(event, rate)
 
     return listen
 
@@ -123,20 +132,22 @@ def _plain(every_s: float) -> OnEvent:
 @contextmanager
 def _drawn() -> Iterator[OnEvent]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (
         TextColumn("{task.description:<14}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[pace]}"),
-        TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks: dict[str, Any] = {}
         rates = Rates()
 
         def listen(event: Event) -> None:
+            if event.kind == NOTE:
+                bars.console.print(event.ref, markup=False, highlight=False)
+                return
             if event.kind not in tasks:
                 tasks[event.kind] = bars.add_task(event.kind, total=event.total, pace="")
             rate = rates.of(event)

@@ -19,6 +19,18 @@ from racoon_data.annotation_errors import UnmappedFieldError as UnmappedFieldErr
 from racoon_data.annotation_errors import UnsupportedAnnotationError as UnsupportedAnnotationError
 from racoon_data.annotation_errors import WithheldTextError as WithheldTextError
 from racoon_data.annotation_errors import WrongPatientError as WrongPatientError
+from racoon_data.case_errors import AmbiguousCaseError as AmbiguousCaseError
+from racoon_data.case_errors import CaseError as CaseError
+from racoon_data.case_errors import IncompleteLabelsError as IncompleteLabelsError
+from racoon_data.case_errors import IncompleteSeriesError as IncompleteSeriesError
+from racoon_data.case_errors import IncompleteStudyError as IncompleteStudyError
+from racoon_data.case_errors import MisalignedChannelsError as MisalignedChannelsError
+from racoon_data.case_errors import NoAnnotationError as NoAnnotationError
+from racoon_data.case_errors import NoChannelError as NoChannelError
+from racoon_data.case_errors import NotSelectedError as NotSelectedError
+from racoon_data.case_errors import QualityError as QualityError
+from racoon_data.case_errors import RecognizableFaceError as RecognizableFaceError
+from racoon_data.case_errors import RejectedCaseError as RejectedCaseError
 from racoon_data.error_base import ExitCode as ExitCode
 from racoon_data.error_base import RacoonError as RacoonError
 from racoon_data.error_base import about as about
@@ -34,6 +46,11 @@ from racoon_data.pacs_errors import PacsProtocolError as PacsProtocolError
 from racoon_data.pacs_errors import PacsRefusedError as PacsRefusedError
 from racoon_data.pacs_errors import PacsTimeoutError as PacsTimeoutError
 from racoon_data.pacs_errors import PacsUnreachableError as PacsUnreachableError
+from racoon_data.worker_errors import InterruptedRunError as InterruptedRunError
+from racoon_data.worker_errors import WorkerError as WorkerError
+from racoon_data.worker_errors import WorkerKilledError as WorkerKilledError
+from racoon_data.worker_errors import WorkerMemoryError as WorkerMemoryError
+from racoon_data.worker_errors import WorkersLostError as WorkersLostError
 
 
 class SettingsError(RacoonError):
@@ -237,83 +254,6 @@ class AuditError(RacoonError):
     exit_code = ExitCode.POLICY
 
 
-class CaseError(RacoonError):
-    """A study cannot become a case."""
-
-    code = "case.error"
-    exit_code = ExitCode.PARTIAL
-
-
-class AmbiguousCaseError(CaseError):
-    """Several series fit a channel equally well."""
-
-    code = "case.ambiguous"
-    is_skip = True
-
-
-class NoChannelError(CaseError):
-    """No series fits a required channel."""
-
-    code = "case.no_channel"
-    is_skip = True
-
-
-class MisalignedChannelsError(CaseError):
-    """Channels of one case lie in different frames of reference and cannot share a grid unregistered."""
-
-    code = "case.misaligned_channels"
-    is_skip = True
-
-
-class NoAnnotationError(CaseError):
-    """The recipe needs labels and the study has none that can be used."""
-
-    code = "case.no_annotation"
-    is_skip = True
-
-
-class IncompleteStudyError(CaseError):
-    """The study did not arrive whole and is kept out of the dataset."""
-
-    code = "case.incomplete_study"
-    is_skip = True
-
-
-class IncompleteSeriesError(CaseError):
-    """A series the case needs lost an instance on the way."""
-
-    code = "case.incomplete_series"
-    is_skip = True
-
-
-class IncompleteLabelsError(CaseError):
-    """An annotation of the study cannot be used, and without it the labels may lack something."""
-
-    code = "case.incomplete_labels"
-    is_skip = True
-
-
-class RecognizableFaceError(CaseError):
-    """A series of the case shows a face, and the study refuses faces; racoon marks them and does not remove them."""
-
-    code = "case.recognizable_face"
-    is_skip = True
-
-
-class NotSelectedError(CaseError):
-    """The object belongs to a study that became a case without it."""
-
-    code = "case.not_selected"
-    is_skip = True
-
-
-class QualityError(CaseError):
-    """A check failed, and the case is kept out of the dataset."""
-
-    code = "case.quality"
-    exit_code = ExitCode.QUALITY
-
-
 class DatasetError(RacoonError):
     """A dataset is wrong."""
 
@@ -425,3 +365,10 @@ class UnknownMemberError(FederationError):
 
     code = "federation.unknown_member"
     exit_code = ExitCode.PEER
+
+
+class DivergedError(FederationError):
+    """Training ran away: its loss is no longer a number."""
+
+    code = "federation.diverged"
+    exit_code = ExitCode.QUALITY

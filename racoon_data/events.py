@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+# Kind of an event that is a sentence for the person, such as where a dashboard is; its ``ref`` holds the sentence.
+NOTE = "note"
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -243,6 +243,17 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Terminology:
+    """A 5-tuple as 3D Slicer and DICOM SEG write it; a part that is ``None`` asks for nothing."""
+
+    category: CodedConcept | None = None
+    type: CodedConcept | None = None
+    type_modifier: CodedConcept | None = None
+    region: CodedConcept | None = None
+    region_modifier: CodedConcept | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """One target label.
 
@@ -256,6 +267,8 @@ class Label:
         regions: Where given, one of them must stand as anatomic region for a code to count.
         written: Codes the label is written with, where those above do not say: ``category``, ``type``,
             ``type_modifier``, ``site`` and ``laterality``.
+        terminology: Whole 5-tuples that mean this label, beside the codes above.
+        translations: Names by language, such as ``("de", "Milchglastrübung")``; they count as synonyms.
     """
 
     value: int
@@ -266,6 +279,13 @@ class Label:
     type_modifiers: tuple[CodedConcept, ...] = ()
     regions: tuple[CodedConcept, ...] = ()
     written: tuple[tuple[str, CodedConcept], ...] = ()
+    terminology: tuple[Terminology, ...] = ()
+    translations: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that means this label: its own, synonyms and translations."""
+        return (self.name, *self.synonyms, *(name for _, name in self.translations))
 
 
 BACKGROUND = 0
@@ -305,12 +325,14 @@ class LabelMap:
         annotated: Names of the labels that were looked for here; a label that is not among them
             is *not annotated*, which differs from absent.
         overwritten: Voxels claimed by several labels, per losing label name.
+        annotated_by: What each reader looked for, where readers of the case look for different labels.
     """
 
     array: npt.NDArray[np.uint8]
     geometry: Geometry
     annotated: tuple[str, ...] = ()
     overwritten: tuple[tuple[str, int], ...] = ()
+    annotated_by: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.array_shape:

@@ -1,14 +1,18 @@
-"""Train and evaluate, nothing else: marginal Dice and cross-entropy, whole-slice inference."""
+"""Train and predict, nothing else: marginal loss, mixed precision, deep supervision, sliding windows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from racoon_data.errors import DivergedError
 from racoon_data.labels import IGNORE
 from racoon_train.data.loaders import Batch
 from racoon_train.data.transforms import windowed
@@ -18,7 +22,24 @@ from racoon_train.optimizer import AdamW
 Probabilities = npt.NDArray[np.float32]
 _SMOOTH = 1e-5
 _SLICES_AT_ONCE = 16
-_LONGEST_GRADIENT = 12.0
+_WINDOWS_AT_ONCE = 2
+THREADS_VARIABLE = "RACOON_THREADS"
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What may be added to a step.
+
+    Attributes:
+        extra_loss: Gives a scalar tensor from the network that is added to the loss, such as FedProx's pull.
+        on_step: Called after each step with the number of the next step and the step's loss.
+    """
+
+    extra_loss: Callable[[Any], Any] | None = None
+    on_step: Callable[[int, float], None] | None = None
+
+
+NO_HOOKS = Hooks()
 
 
 def device() -> Any:
@@ -28,11 +49,38 @@ def device() -> Any:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def loader_threads() -> int:
+    """Give the threads that read patches ahead: some beside a GPU, none beside a CPU, which is busy already."""
+    return min(8, max(1, (os.cpu_count() or 2) - 1)) if device().type == "cuda" else 0
+
+
 def be_a_good_neighbour() -> None:
-    """Use one thread: sites that share a machine slow each other down many times otherwise."""
+    """Use one thread, or as many as ``RACOON_THREADS`` says.
+
+    Sites that share a machine slow each other down 7 to 13 times with two threads each on two cores.
+    """
     import torch
 
-    torch.set_num_threads(1)
+    threads = os.environ.get(THREADS_VARIABLE, "1")
+    torch.set_num_threads(max(1, int(threads)) if threads.isdigit() else 1)
+    with suppress(RuntimeError):  # parallel work has begun in this process: it keeps its pool
+        torch.set_num_interop_threads(1)
+
+
+def loss_of(outputs: Any, target: Any, *, annotated: Sequence[int]) -> Any:
+    """Give the marginal loss of a network's output; of deep supervision, the weighted mean of all heads.
+
+    Args:
+        outputs: Logits ``[b, classes, ...]``, or ``[b, heads, classes, ...]``, finest head first; each
+            coarser head counts half of the one before it, as in nnU-Net.
+        target: Class numbers ``[b, ...]``, 255 to ignore.
+        annotated: Class numbers (without 0) that were looked for here.
+    """
+    if outputs.ndim == target.ndim + 1:
+        return marginal_loss(outputs, target, annotated=annotated)
+    weights = [0.5**head for head in range(outputs.shape[1])]
+    losses = [marginal_loss(outputs[:, head], target, annotated=annotated) for head in range(outputs.shape[1])]
+    return sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
 
 
 def marginal_loss(logits: Any, target: Any, *, annotated: Sequence[int]) -> Any:
@@ -43,12 +91,12 @@ def marginal_loss(logits: Any, target: Any, *, annotated: Sequence[int]) -> Any:
     doi:10.1016/j.media.2021.101979). Voxels marked 255 are left out.
 
     Args:
-        logits: ``[b, classes, h, w]``, class 0 is background.
-        target: Class numbers ``[b, h, w]``, 255 to ignore.
+        logits: ``[b, classes, ...]`` in two or three dimensions, class 0 is background.
+        target: Class numbers ``[b, ...]``, 255 to ignore.
         annotated: Class numbers (without 0) that were looked for here.
 
     Returns:
-        A scalar tensor.
+        A scalar tensor, float32 whatever the logits are.
     """
     import torch
 
@@ -62,8 +110,9 @@ def marginal_loss(logits: Any, target: Any, *, annotated: Sequence[int]) -> Any:
     count = valid.sum().clamp(min=1)
     cross_entropy = -(torch.log(merged.clamp(min=1e-6)) * truth).sum() / count
     masked = merged[:, 1:] * valid
-    overlap = (masked * truth[:, 1:]).sum(dim=(0, 2, 3))
-    total = masked.sum(dim=(0, 2, 3)) + truth[:, 1:].sum(dim=(0, 2, 3))
+    places = (0, *range(2, target.ndim + 1))
+    overlap = (masked * truth[:, 1:]).sum(dim=places)
+    total = masked.sum(dim=places) + truth[:, 1:].sum(dim=places)
     dice = (2.0 * overlap + _SMOOTH) / (total + _SMOOTH)
     return cross_entropy + (1.0 - dice).mean()
 
@@ -74,59 +123,143 @@ def learning_rate(job: Job, step: int) -> float:
     return job.training.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(step / total, 1.0))))
 
 
-def train_steps(network: Any, optimizer: AdamW, stream: Iterator[Batch], job: Job, *, first_step: int) -> list[float]:
-    """Train a round's worth of steps.
+def precision_of(job: Job, where: Any) -> str:
+    """Give the precision that is used on a device: fp16 is for CUDA alone, so a CPU computes in fp32."""
+    wanted = job.training.precision
+    return "fp32" if wanted == "fp16" and where.type != "cuda" else wanted
+
+
+def train_steps(
+    network: Any, optimizer: AdamW, stream: Iterator[Batch], job: Job, *, first_step: int, hooks: Hooks = NO_HOOKS
+) -> list[float]:
+    """Train to the end of the round.
 
     Args:
         network: Network in place; it is changed.
         optimizer: Its optimizer.
         stream: Batches.
-        job: Steps and schedule.
-        first_step: Global step number of the first step, for the schedule.
+        job: Steps, schedule, precision.
+        first_step: Global number of the first step; within a round, what is left of it is trained.
+        hooks: What is added to each step.
 
     Returns:
         Loss of every step.
-    """
-    import torch
 
-    where = next(network.parameters()).device
+    Raises:
+        DivergedError: A loss is not finite; the network is then worth nothing.
+    """
     network.train()
     losses: list[float] = []
-    for step in range(first_step, first_step + job.training.local_steps):
-        batch = next(stream)
-        optimizer.zero_grad()
-        logits = network(torch.from_numpy(batch.images).to(where))
-        loss = marginal_loss(logits, torch.from_numpy(batch.targets).to(where), annotated=batch.annotated)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_GRADIENT)
-        optimizer.step(learning_rate(job, step))
-        losses.append(float(loss.detach()))
+    last = first_step - first_step % job.training.local_steps + job.training.local_steps
+    for step in range(first_step, last):
+        losses.append(_step(network, optimizer, next(stream), job, step, hooks))
+        if hooks.on_step:
+            hooks.on_step(step + 1, losses[-1])
     return losses
 
 
-def predict(network: Any, image: npt.NDArray[Any], job: Job) -> Probabilities:
-    """Predict a case slice by slice, each slice whole.
+def _step(network: Any, optimizer: AdamW, batch: Batch, job: Job, step: int, hooks: Hooks) -> float:
+    import torch
+
+    where = next(network.parameters()).device
+    precision = precision_of(job, where)
+    optimizer.zero_grad()
+    with autocast(where, precision):
+        outputs = network(_moved(batch.images, where))
+    loss = loss_of(outputs, _moved(batch.targets, where), annotated=batch.annotated)
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise DivergedError(f"the loss is not finite at step {step}", hint="lower the learning rate, look at the data")
+    if hooks.extra_loss:
+        loss = loss + hooks.extra_loss(network)
+    scale = optimizer.scaler.scale if precision == "fp16" else 1.0
+    (loss * scale if scale != 1.0 else loss).backward()
+    if precision == "fp16" and not optimizer.scaler.unscale(network):
+        return value
+    torch.nn.utils.clip_grad_norm_(network.parameters(), job.training.gradient_clip)
+    optimizer.step(learning_rate(job, step))
+    return value
+
+
+def _moved(array: npt.NDArray[Any], where: Any) -> Any:
+    """Copy to the device; to a GPU through pinned memory, so that the copy runs beside the computation."""
+    import torch
+
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(where, non_blocking=True) if where.type == "cuda" else tensor.to(where)
+
+
+def autocast(where: Any, precision: str) -> AbstractContextManager[Any]:
+    """Give the context in which a network computes in mixed precision; none for fp32."""
+    import torch
+
+    if precision == "fp32":
+        return nullcontext()
+    found: AbstractContextManager[Any] = torch.autocast(
+        where.type, dtype=torch.float16 if precision == "fp16" else torch.bfloat16
+    )
+    return found
+
+
+def predict(network: Any, image: Any, job: Job) -> Probabilities:
+    """Predict a case: a 2D network slice by slice, each whole; a 3D one by windows that overlap.
 
     Args:
         network: A trained network.
-        image: ``[c, k, j, i]`` in the image's unit.
-        job: Window and network depth.
+        image: ``[c, k, j, i]`` in the image's unit, on the network's grid.
+        job: Window, patch size, overlap and network.
 
     Returns:
         Softmax probabilities float32 ``[classes, k, j, i]``.
     """
     import torch
 
+    network.eval()
+    values = windowed(image, job.training.window)
+    with torch.inference_mode():
+        return _by_slice(network, values, job) if job.network.dimensions == 2 else _by_window(network, values, job)
+
+
+def _softmax(network: Any, part: Any, job: Job) -> Any:
+    import torch
+
+    with autocast(part.device, precision_of(job, part.device)):
+        outputs = network(part)
+    return torch.softmax(outputs.float(), dim=1)
+
+
+def _by_slice(network: Any, image: npt.NDArray[np.float32], job: Job) -> Probabilities:
+    import torch
+
     where = next(network.parameters()).device
     height, width = image.shape[2:]
-    multiple = 2 ** (len(job.network.channels) - 1)
-    pad = ((0, 0), (0, 0), (0, -height % multiple), (0, -width % multiple))
-    slices = np.pad(windowed(image, job.training.window), pad).transpose(1, 0, 2, 3)
-    network.eval()
+    least = 2 * job.network.multiple
+    pad = [(0, max(least - size, -size % job.network.multiple)) for size in (height, width)]
+    slices = np.pad(image, ((0, 0), (0, 0), *pad)).transpose(1, 0, 2, 3)
     parts = []
-    with torch.inference_mode():
-        for start in range(0, len(slices), _SLICES_AT_ONCE):
-            part = torch.from_numpy(np.ascontiguousarray(slices[start : start + _SLICES_AT_ONCE])).to(where)
-            parts.append(torch.softmax(network(part), dim=1).float().cpu().numpy())
+    for start in range(0, len(slices), _SLICES_AT_ONCE):
+        part = torch.from_numpy(np.ascontiguousarray(slices[start : start + _SLICES_AT_ONCE])).to(where)
+        parts.append(_softmax(network, part, job).cpu().numpy())
     stacked: Probabilities = np.concatenate(parts)[:, :, :height, :width].transpose(1, 0, 2, 3)
     return stacked
+
+
+def _by_window(network: Any, image: npt.NDArray[np.float32], job: Job) -> Probabilities:
+    """Slide windows of the patch's size (MONAI), weighted towards their middle by a Gaussian.
+
+    The softmax is averaged, not the logits, so that what comes out still sums to one.
+    """
+    import torch
+    from monai.inferers import sliding_window_inference
+
+    found: Probabilities = sliding_window_inference(
+        torch.from_numpy(image)[None],
+        roi_size=job.patch_size,
+        sw_batch_size=_WINDOWS_AT_ONCE,
+        predictor=lambda part: _softmax(network, part, job),
+        overlap=job.training.overlap,
+        mode="gaussian",
+        sw_device=next(network.parameters()).device,
+        device=torch.device("cpu"),
+    )[0].numpy()
+    return found

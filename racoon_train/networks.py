@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,17 +22,49 @@ def build_network(settings: NetworkSettings, classes: int) -> Any:
         settings: Name and arguments.
         classes: Output channels, background included.
     """
+    return _dynunet(settings, classes) if settings.is_dynunet else _unet(settings, classes)
+
+
+def _unet(settings: NetworkSettings, classes: int) -> Any:
     from monai.networks.nets import UNet
 
     return UNet(
-        spatial_dims=2,
+        spatial_dims=settings.dimensions,
         in_channels=settings.in_channels,
         out_channels=classes,
         channels=settings.channels,
         strides=(2,) * (len(settings.channels) - 1),
         num_res_units=settings.residual_units,
-        norm="instance",
+        norm=_norm(settings, math.gcd(*settings.channels, classes)),
+        dropout=settings.dropout,
     )
+
+
+def _dynunet(settings: NetworkSettings, classes: int) -> Any:
+    from monai.networks.nets import DynUNet
+
+    levels = len(settings.channels)
+    return DynUNet(
+        spatial_dims=settings.dimensions,
+        in_channels=settings.in_channels,
+        out_channels=classes,
+        kernel_size=(3,) * levels,
+        strides=(1, *(2,) * (levels - 1)),
+        upsample_kernel_size=(2,) * (levels - 1),
+        filters=settings.channels,
+        norm_name=_norm(settings, math.gcd(*settings.channels)),
+        res_block=settings.residual_units > 0,
+        deep_supervision=settings.deep_supervision > 0,
+        deep_supr_num=max(1, settings.deep_supervision),
+        dropout=settings.dropout or None,
+    )
+
+
+def _norm(settings: NetworkSettings, divisor: int) -> Any:
+    """Name the normalisation as MONAI does; groups must divide the channels everywhere it stands."""
+    if settings.norm == "group":
+        return ("group", {"num_groups": math.gcd(divisor, 8), "affine": True})
+    return (settings.norm, {"affine": settings.is_dynunet or settings.norm == "batch"})
 
 
 def network_of(job: Job) -> Any:

@@ -23,9 +23,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "deid": ("racoon_data.cli.deid", "De-identify through the one door; quarantine, vault and the way back."),
     "convert": ("racoon_data.cli.convert", "Turn DICOM series into NIfTI files."),
     "annotations": ("racoon_data.cli.annotations", "List, read and export masks and reports of any tool."),
-    "labels": ("racoon_data.cli.labels", "Show a label schema and check what maps to it."),
+    "labels": ("racoon_data.cli.labels", "Show, import and check label schemas; where labels were looked for."),
     "dataset": ("racoon_data.cli.dataset", "Show and check datasets."),
     "qc": ("racoon_data.cli.qc", "Check quality and write the report."),
+    "serve": ("racoon_data.cli.serve", "Look at datasets in a browser and review their cases."),
     "schema": ("racoon_data.cli.schema", "List, show and validate against the JSON Schemas."),
     "audit": ("racoon_data.cli.audit", "Show and verify the audit log."),
     "plugins": ("racoon_data.cli.plugins", "List the installed plug-ins."),
@@ -54,10 +55,11 @@ class Rooms(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; turn our errors into a sentence, a remedy and an exit code."""
+        tokens = (*getattr(ctx, "_protected_args", ()), *ctx.args)
         try:
             return super().invoke(ctx)
         except RacoonError as error:
-            console.failure(error)
+            console.failure(error, as_json="--json" in tokens)
             raise typer.Exit(int(error.exit_code)) from error
         except KeyboardInterrupt as error:
             console.talk("interrupted; the same command continues where it stopped")

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from racoon_data import console
+from racoon_data.cli.qc_review import review
 from racoon_data.errors import ExitCode, SettingsError
 
-app = typer.Typer(help="Write the quality report and explain findings.", no_args_is_help=True)
+app = typer.Typer(help="Write the quality report, explain findings, review cases.", no_args_is_help=True)
+app.command()(review)
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 

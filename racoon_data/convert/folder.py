@@ -33,6 +33,7 @@ from racoon_data.files.nifti import is_sheared
 from racoon_data.files.sidecar import write_sidecar
 from racoon_data.outcomes import Outcome, Status, outcome_of
 from racoon_data.refs import FileRef, Ref
+from racoon_data.runner.crew import Crew
 from racoon_data.runner.run import Result, run_items
 
 MANIFEST = "conversion.json"
@@ -148,7 +149,7 @@ def convert_folder(
     work = partial(_plan, choices) if is_plan else partial(_convert, out, choices)
     items = [(one[0].ref, one) for one in stacks]
     workers = workers_that_fit(stacks, run.workers, available_bytes()) if run.workers > 1 else 1
-    results = list(run_items("convert", items, work, workers=workers, scheduler=run.scheduler, on_event=on_event))
+    results = list(run_items("convert", items, work, crew=Crew(workers, run.scheduler), on_event=on_event))
     found = replace(found, outcomes=(*found.outcomes, *missing))
     report = _report(found, list(zip(stacks, results, strict=True)), source, len(paths) + len(missing))
     if not report.is_whole:

@@ -24,6 +24,7 @@ from racoon_data.files.manifest import (
     LabelSchemaRecord,
     Manifest,
     OutcomeRecord,
+    SplitMemory,
     load_manifest,
 )
 from racoon_data.files.sidecar import software
@@ -48,6 +49,7 @@ class ManifestFacts:
         channels: Channel names in channel order.
         annotated_labels: Labels this site looks for; empty means all.
         cases_in: Cases that came in; ``None`` where the outcomes of studies and cases tell.
+        splits: Where patients stand, for the next version.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ManifestFacts:
     channels: tuple[str, ...]
     annotated_labels: tuple[str, ...] = ()
     cases_in: int | None = None
+    splits: SplitMemory | None = None
 
 
 def begin_dataset(root: Path) -> None:
@@ -129,6 +132,7 @@ def _manifest(facts: ManifestFacts, records: Sequence[CaseRecord], outcomes: Seq
         cases=tuple(records),
         outcomes=tuple(OutcomeRecord.model_validate(outcome.to_json()) for outcome in left_out),
         software=software(),
+        splits=facts.splits,
     )
 
 

@@ -114,6 +114,7 @@ def _label(case: Case, label_ml: dict[str, float]) -> LabelPart | None:
         return None
     return LabelPart(
         annotated=case.label_map.annotated,
+        annotated_by_reader=dict(case.label_map.annotated_by),
         volume_ml=label_ml,
         overwritten_voxels=dict(sorted(case.label_map.overwritten)),
         ignored_voxels=int(np.count_nonzero(case.label_map.array == IGNORE)),

@@ -77,7 +77,11 @@ class Register:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
         with sqlite_errors(self._path):
             self._db = sqlite3.connect(self._path, timeout=30.0, isolation_level=None)
-            self._db.executescript(_SCHEMA)
+            try:
+                self._db.executescript(_SCHEMA)
+            except sqlite3.DatabaseError:
+                self._db.close()
+                raise
 
     def __enter__(self) -> Self:
         return self

@@ -115,6 +115,7 @@ class LabelPart(Part):
     """What the label map says, and what it could not say."""
 
     annotated: tuple[str, ...] = ()
+    annotated_by_reader: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     volume_ml: dict[str, float] = Field(default_factory=dict)
     overwritten_voxels: dict[str, int] = Field(default_factory=dict)
     ignored_voxels: int = 0

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from racoon_data.documents import read_json
 from racoon_data.errors import DamagedDatasetError, SchemaError
-from racoon_data.labels import CodedConcept, Label, LabelSchema
+from racoon_data.labels import CodedConcept, Label, LabelSchema, Terminology
 from racoon_data.settings import Frozen
 
 MANIFEST_NAME = "racoon.json"
@@ -19,6 +19,8 @@ CaseId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,100}$")]
 RelativePath = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*$")]
 Count = Annotated[int, Field(ge=0)]
 Split = Literal["train", "test"]
+Place = Literal["test"] | Annotated[int, Field(ge=0, le=4)]
+Ticket = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 
 
 class CodeRecord(Frozen):
@@ -27,6 +29,16 @@ class CodeRecord(Frozen):
     value: str
     scheme: str
     meaning: str = ""
+
+
+class TerminologyRecord(Frozen):
+    """A 5-tuple that means a label; see ``labels.Terminology``."""
+
+    category: CodeRecord | None = None
+    type: CodeRecord | None = None
+    type_modifier: CodeRecord | None = None
+    region: CodeRecord | None = None
+    region_modifier: CodeRecord | None = None
 
 
 class LabelRecord(Frozen):
@@ -39,6 +51,8 @@ class LabelRecord(Frozen):
     regions: tuple[CodeRecord, ...] = ()
     synonyms: tuple[str, ...] = ()
     priority: int = 0
+    terminology: tuple[TerminologyRecord, ...] = ()
+    translations: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class LabelSchemaRecord(Frozen):
@@ -68,7 +82,19 @@ def _label_record(label: Label) -> LabelRecord:
         regions=_records(label.regions),
         synonyms=label.synonyms,
         priority=label.priority,
+        terminology=tuple(map(_terminology_record, label.terminology)),
+        translations=_by_language(label.translations),
     )
+
+
+def _by_language(translations: tuple[tuple[str, str], ...]) -> dict[str, tuple[str, ...]]:
+    tongues = sorted({tongue for tongue, _ in translations})
+    return {tongue: tuple(name for own, name in translations if own == tongue) for tongue in tongues}
+
+
+def _terminology_record(one: Terminology) -> TerminologyRecord:
+    parts = {part: getattr(one, part) for part in TerminologyRecord.model_fields}
+    return TerminologyRecord(**{part: _records((code,))[0] for part, code in parts.items() if code is not None})
 
 
 def _records(concepts: tuple[CodedConcept, ...]) -> tuple[CodeRecord, ...]:
@@ -84,7 +110,14 @@ def _label(record: LabelRecord) -> Label:
         priority=record.priority,
         type_modifiers=_concepts(record.type_modifiers),
         regions=_concepts(record.regions),
+        terminology=tuple(map(_terminology, record.terminology)),
+        translations=tuple((tongue, name) for tongue, names in record.translations.items() for name in names),
     )
+
+
+def _terminology(record: TerminologyRecord) -> Terminology:
+    parts = {part: getattr(record, part) for part in TerminologyRecord.model_fields}
+    return Terminology(**{part: _concepts((code,))[0] for part, code in parts.items() if code is not None})
 
 
 def _concepts(records: tuple[CodeRecord, ...]) -> tuple[CodedConcept, ...]:
@@ -146,6 +179,20 @@ class CaseRecord(Frozen):
     unmapped: tuple[str, ...] = ()
 
 
+class SplitMemory(Frozen):
+    """Where patients stand, remembered so that the next version moves nobody.
+
+    Attributes:
+        scheme: How patients were dealt out.
+        test_fraction: Share of patients kept for testing.
+        places: ``test``, or the fold of a training patient, by keyed ticket; no pseudonym stands here.
+    """
+
+    scheme: Literal["iterative-stratification-1"] = "iterative-stratification-1"
+    test_fraction: Annotated[float, Field(ge=0, le=1)]
+    places: dict[Ticket, Place] = Field(default_factory=dict)
+
+
 class Manifest(Frozen):
     """The whole of ``racoon.json``; it is written last, so its presence means the dataset is complete.
 
@@ -165,6 +212,7 @@ class Manifest(Frozen):
         outcomes: Every case or instance that is not in the dataset, with code and hint.
         files: Checksum of the files beside the cases (``dataset.json``, ``labels.json``, ...).
         software: Versions of what wrote it.
+        splits: Where patients stand, for the next version; ``None`` where nobody split it.
     """
 
     schema_version: Literal["1.0"] = "1.0"
@@ -182,6 +230,7 @@ class Manifest(Frozen):
     outcomes: tuple[OutcomeRecord, ...] = ()
     files: dict[str, Sha256] = Field(default_factory=dict)
     software: dict[str, str] = Field(default_factory=dict)
+    splits: SplitMemory | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give the manifest as a JSON document (``schemas/dataset-manifest``)."""

@@ -10,9 +10,9 @@ import numpy as np
 
 from racoon_data.errors import GridMismatchError, NoAnnotationError, SettingsError, UnknownLabelError
 from racoon_data.geometry import SAME_GRID_MM, Geometry
-from racoon_data.harmonize.codes import code_key, name_keys
+from racoon_data.harmonize.codes import Key, code_key, name_keys
 from racoon_data.harmonize.fuse import check_policy, fuse, paint
-from racoon_data.harmonize.label_schema import load_schema, names_of, schema_from
+from racoon_data.harmonize.label_schema import PARTS, Demand, demands_of, load_schema, names_of, schema_from
 from racoon_data.labels import Annotation, CodedConcept, Label, LabelMap, LabelSchema, Mask, Segment
 
 __all__ = ["LabelMatch", "Mapped", "describe", "load_schema", "map_annotations", "match_segment", "schema_from"]
@@ -74,7 +74,8 @@ def match_segment(segment: Segment, schema: LabelSchema) -> LabelMatch:
     if len(fitting) > 1:
         return LabelMatch(None, why=f"its names fit several labels: {_names(fitting.values())}")
     if not fitting:
-        return LabelMatch(None)
+        near = lacking(segment, schema)
+        return LabelMatch(None, why=near[1] if near else "")
     return LabelMatch(next(iter(fitting.values())), by="name" if own else "meaning")
 
 
@@ -171,16 +172,40 @@ def _by_code(segment: Segment, labels: Iterable[Label]) -> list[Label]:
 
 
 def _code_rank(segment: Segment, label: Label) -> int:
-    """Say how many parts of the code the label asks for and finds; 0 where one is missing."""
-    asked = [(segment.type, label.codes)]
-    asked += [(segment.type_modifier, label.type_modifiers)] if label.type_modifiers else []
-    asked += [(segment.region, label.regions)] if label.regions else []
-    return len(asked) if all(_is_among(concept, wanted) for concept, wanted in asked) else 0
+    """Say how much of the segment's code the label's best 5-tuple asks for and finds; 0 where a part is missing.
+
+    The category alone refuses nothing, for tools disagree about it; where everything else is equal it decides.
+    """
+    own = [code_key(getattr(segment, part)) for part in PARTS]
+    return max((_rank(own, demand) for demand in demands_of(label)), default=0)
 
 
-def _is_among(concept: CodedConcept | None, wanted: tuple[CodedConcept, ...]) -> bool:
-    key = code_key(concept)
-    return key is not None and key in {code_key(one) for one in wanted}
+def _rank(own: Sequence[Key | None], demand: Demand) -> int:
+    (category, *asked), (own_category, *found) = demand, own
+    if any(want is not None and want != have for want, have in zip(asked, found, strict=True)):
+        return 0
+    named = sum(want is not None for want in asked)
+    return 2 * named + (category is not None and category == own_category)
+
+
+def lacking(segment: Segment, schema: LabelSchema) -> tuple[str, str] | None:
+    """Say of a segment whose type is known which label comes nearest and what its code lacks for it.
+
+    Returns:
+        Label and reason; ``None`` where no label has this type.
+    """
+    kind = code_key(segment.type)
+    own = [code_key(getattr(segment, part)) for part in PARTS]
+    misses: list[tuple[int, str, str]] = []
+    for label in schema.labels:
+        for demand in demands_of(label):
+            if kind is None or demand[1] != kind:
+                continue
+            wrong = [i for i in range(2, len(PARTS)) if demand[i] is not None and demand[i] != own[i]]
+            if wrong:
+                parts = " and ".join(PARTS[i].replace("_", " ") for i in wrong)
+                misses.append((len(wrong), label.name, f"its type is one of {label.name}, its {parts} is not"))
+    return min(misses)[1:] if misses else None
 
 
 def _by_name(name: str, labels: Sequence[Label]) -> list[Label]:
@@ -192,7 +217,8 @@ def _by_name(name: str, labels: Sequence[Label]) -> list[Label]:
 
 def _by_meaning(concept: CodedConcept | None, labels: Sequence[Label]) -> list[Label]:
     """Read the words beside a code, unless the code itself was known and a modifier or region failed it."""
-    if concept is None or any(_is_among(concept, label.codes) for label in labels):
+    key = code_key(concept)
+    if concept is None or (key and any(demand[1] == key for label in labels for demand in demands_of(label))):
         return []
     return _by_name(concept.meaning, labels)
 

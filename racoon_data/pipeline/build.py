@@ -18,7 +18,7 @@ from racoon_data.dataset.writer import write_case
 from racoon_data.dicom.series import Series, SeriesKey
 from racoon_data.dicom.stacking import stack_stored
 from racoon_data.errors import DanglingReferenceError, GridMismatchError, IncompleteLabelsError, QualityError, about
-from racoon_data.files.manifest import CaseRecord, Split
+from racoon_data.files.manifest import CaseRecord
 from racoon_data.files.sidecar import software
 from racoon_data.geometry import SAME_GRID_MM, Geometry
 from racoon_data.harmonize.harmonize import harmonize
@@ -40,8 +40,6 @@ class Order:
         schema: The label language.
         annotated: Labels this site annotates.
         labels_required: Refuse a case without a usable mask.
-        splits: ``train`` or ``test`` by patient.
-        folds: Cross-validation fold by patient.
     """
 
     root: Path
@@ -49,8 +47,6 @@ class Order:
     schema: LabelSchema
     annotated: tuple[str, ...]
     labels_required: bool
-    splits: dict[str, Split]
-    folds: dict[str, int]
 
     def fingerprint(self, item: CaseItem) -> str:
         """Hash everything the files of a case depend on: its sources, the order and the software."""
@@ -60,13 +56,7 @@ class Order:
             [(name, series.ref.series_uid, series.part) for name, series in item.channels],
             self.recipe.sha256,
             asdict(self.schema),
-            [
-                self.annotated,
-                self.labels_required,
-                self.splits[item.patient],
-                self.folds[item.patient],
-                item.relative_day,
-            ],
+            [self.annotated, self.labels_required, item.relative_day],
             software(),
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -91,7 +81,7 @@ class Built:
 
 
 def build_case(item: CaseItem, *, order: Order) -> Built:
-    """Build and write one case.
+    """Build and write one case on the training side; the split is made when all are there.
 
     Raises:
         RacoonError: The case cannot be built; nothing of it is left in the dataset.
@@ -102,8 +92,7 @@ def build_case(item: CaseItem, *, order: Order) -> Built:
         failed = [issue for issue in issues if issue.severity is Severity.FAIL]
         if failed:
             raise QualityError(f"{failed[0].code}: {failed[0].message}", hint=failed[0].fix)
-        split, fold = order.splits[item.patient], order.folds[item.patient]
-        return Built(write_case(case, order.root, schema=order.schema, split=split, fold=fold), issues)
+        return Built(write_case(case, order.root, schema=order.schema), issues)
 
 
 def read_case(item: CaseItem, order: Order) -> Case:

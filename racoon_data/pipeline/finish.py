@@ -7,6 +7,7 @@ from pathlib import Path
 
 from racoon_data import plugins
 from racoon_data.dataset.manifest import Manifest, ManifestFacts, write_manifest
+from racoon_data.files.manifest import SplitMemory
 from racoon_data.pipeline.account import Account
 from racoon_data.pipeline.build import Built
 from racoon_data.pipeline.plan import Plan
@@ -14,7 +15,9 @@ from racoon_data.qc.findings import issues_across, write_issues
 from racoon_data.qc.report import write_report
 
 
-def finish_dataset(plan: Plan, root: Path, *, built: Sequence[Built], account: Account) -> Manifest:
+def finish_dataset(
+    plan: Plan, root: Path, *, built: Sequence[Built], account: Account, splits: SplitMemory
+) -> Manifest:
     """Write everything of a dataset that is not a case.
 
     Args:
@@ -22,6 +25,7 @@ def finish_dataset(plan: Plan, root: Path, *, built: Sequence[Built], account: A
         root: Dataset folder with its cases written.
         built: The cases.
         account: What became of everything that came in.
+        splits: Where patients stand.
 
     Returns:
         The dataset's manifest.
@@ -35,6 +39,7 @@ def finish_dataset(plan: Plan, root: Path, *, built: Sequence[Built], account: A
         channels=tuple(channel.name for channel in plan.rule.channels),
         annotated_labels=plan.annotated,
         cases_in=account.stages[-1].counts.total,
+        splits=splits,
     )
     manifest = write_manifest(root, facts, [one.record for one in built], account.outcomes)
     issues = [issue for one in built for issue in one.issues]

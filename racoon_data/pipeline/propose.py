@@ -59,7 +59,7 @@ class Proposal:
 
     Attributes:
         items: Proposed cases, in order of case id.
-        kept_out: Cases that lost a slice at the door, with their outcome.
+        kept_out: Cases that lost a slice at the door or were rejected by a person, with their outcome.
         refused: One outcome for every study that gives no case.
         unused: One outcome for every file that is neither slice nor annotation and every dangling annotation.
     """

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from racoon_data.files.atomic import sha256_of, whole_file
+from racoon_data.files.manifest import MANIFEST_NAME, SplitMemory, load_manifest
 
 
 class Staging:
@@ -64,6 +65,14 @@ class Staging:
             with whole_file(target) as partial:
                 shutil.copyfile(source, partial)
         return True
+
+    def earlier_splits(self) -> SplitMemory | None:
+        """Recall where patients stand in the dataset that stands now; ``None`` where none does.
+
+        Raises:
+            SchemaError: Its manifest cannot be read, and with it the places of its patients.
+        """
+        return load_manifest(self.final).splits if (self.final / MANIFEST_NAME).is_file() else None
 
     def publish(self) -> None:
         """Put the finished dataset in its place; the old one goes when the new one stands."""

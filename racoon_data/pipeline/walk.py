@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from racoon_data.dataset.splits import fold_of, split_patients
+from racoon_data.dataset.placing import place_cases
 from racoon_data.deid.forget import PUBLISHED
 from racoon_data.deid.naming import names_of
 from racoon_data.errors import QualityError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.case_sidecar import load_sidecar
+from racoon_data.files.manifest import SplitMemory
 from racoon_data.outcomes import Outcome, outcome_of
 from racoon_data.pipeline.account import Account, Stage
 from racoon_data.pipeline.arrive import arrive
@@ -20,13 +22,15 @@ from racoon_data.pipeline.exports import take_exports
 from racoon_data.pipeline.fates import export_fates, instance_fates
 from racoon_data.pipeline.finish import finish_dataset
 from racoon_data.pipeline.plan import Plan
-from racoon_data.pipeline.propose import CaseItem, Proposal, propose
+from racoon_data.pipeline.propose import CaseItem, propose
+from racoon_data.pipeline.reviewed import without_rejected
 from racoon_data.pipeline.staging import Staging
 from racoon_data.qc.codes import DUPLICATE
 from racoon_data.refs import CaseRef
 from racoon_data.runner.run import Result, run_items
 from racoon_data.site.ledger import Ledger
 from racoon_data.site.lock import site_lock
+from racoon_data.site.reviews import latest_reviews
 
 
 def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
@@ -54,8 +58,9 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
         exports = take_exports(plan, arrived.instances, ledger, pseudonymizer=names)
         site_name = site.settings.site.name
         proposal = propose(arrived, work=site.work, rule=plan.rule, site_name=site_name, exports=exports.files)
+        proposal = without_rejected(proposal, latest_reviews(site.ledger, plan.name))
         with Staging(site.datasets / plan.name) as staging:
-            order = _order(plan, proposal, staging, names.key)
+            order = _order(plan, staging)
             made = _build(plan, proposal.items, order=order, staging=staging, ledger=ledger, on_event=on_event)
             ends = list(_once(made, staging.root))
             cases = [*proposal.kept_out, *((item, end.outcome) for item, end in ends)]
@@ -65,9 +70,9 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
             if plan.exports:
                 stages.insert(1, Stage("exports", export_fates(exports, proposal, cases)))
             account = Account(staging.final, tuple(stages))
-            built = [end.value for _, end in ends if end.value is not None]
-            if built:
-                manifest = finish_dataset(plan, staging.root, built=built, account=account)
+            if any(end.value is not None for _, end in ends):
+                built, splits = _place(plan, ends, order=order, staging=staging, ledger=ledger, key=names.key)
+                manifest = finish_dataset(plan, staging.root, built=built, account=account, splits=splits)
                 patients = sorted({case.patient for case in manifest.cases})
                 ledger.remember(PUBLISHED, manifest.dataset_sha256, "", {"name": plan.name, "patients": patients})
                 staging.publish()
@@ -75,16 +80,13 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
     return account
 
 
-def _order(plan: Plan, proposal: Proposal, staging: Staging, key: bytes) -> Order:
-    patients = [item.patient for item in proposal.items]
+def _order(plan: Plan, staging: Staging) -> Order:
     return Order(
         root=staging.root,
         recipe=plan.recipe,
         schema=plan.schema,
         annotated=plan.annotated,
         labels_required=plan.rule.labels_required,
-        splits=split_patients(patients, key=key, test_fraction=plan.test_fraction),
-        folds={patient: fold_of(patient, key=key) for patient in patients},
     )
 
 
@@ -106,6 +108,32 @@ def _build(
         if result.value is not None:
             ledger.remember("build", _key(plan, item), order.fingerprint(item), result.value.to_json())
     return [(item, ends[item.ref.case_id]) for item in items]
+
+
+def _place(
+    plan: Plan,
+    ends: list[tuple[CaseItem, Result[Built]]],
+    *,
+    order: Order,
+    staging: Staging,
+    ledger: Ledger,
+    key: bytes,
+) -> tuple[list[Built], SplitMemory]:
+    """Split the built cases, and remember where each stands now, so that the next walk finds its files."""
+    built = [(item, end.value) for item, end in ends if end.value is not None]
+    placed, splits = place_cases(
+        staging.root,
+        [one.record for _, one in built],
+        site=plan.site.settings.site.name,
+        key=key,
+        test_fraction=plan.test_fraction,
+        earlier=staging.earlier_splits(),
+    )
+    moved = [(item, one, replace(one, record=record)) for (item, one), record in zip(built, placed, strict=True)]
+    for item, before, now in moved:
+        if now != before:
+            ledger.remember("build", _key(plan, item), order.fingerprint(item), now.to_json())
+    return [now for _, _, now in moved], splits
 
 
 def _once(ends: list[tuple[CaseItem, Result[Built]]], root: Path) -> Iterator[tuple[CaseItem, Result[Built]]]:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+
+# What to do, the module to load before, and the memory of a process (MiB).
+_Crew = tuple[Callable[[Any], Any], str, int]
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 # Messages cost the parent more than small items cost a worker, so these travel together; large ones go alone.
@@ -23,7 +28,7 @@ _AHEAD = 8  # bundles a worker, so that a slow item does not make the others wai
 
 
 def in_processes(
-    work: Callable[[Item], Value], items: Sequence[Item], *, workers: int, preload: str
+    work: Callable[[Item], Value], items: Sequence[Item], *, workers: int, preload: str, memory_mb: int = 0
 ) -> Iterator[Value | None]:
     """Do work on items in local processes.
 
@@ -35,55 +40,71 @@ def in_processes(
         items: What it is called with.
         workers: Processes; each has one item at a time, and its memory.
         preload: Module to load before processes are forked.
+        memory_mb: Most memory of one process (MiB of data and heap, as the kernel counts them); 0 sets no bound.
 
     Yields:
-        One value per item, in order; ``None`` where the item's process died.
+        One value per item, in order; ``None`` where the item's process died twice, the second time alone.
     """
     waiting = list(items)
+    crew = (work, preload, memory_mb)
     while waiting:
-        done = 0
-        with _pool(work, workers, preload) as pool:
+        done, sent = 0, Sent()
+        with _pool(crew, workers) as pool:
             try:
-                for bundle in _bundled(pool, waiting, ahead=_AHEAD * workers):
+                for bundle in _bundled(pool, waiting, sent, ahead=_AHEAD * workers):
                     yield from bundle
                     done += len(bundle)
             except BrokenProcessPool:
                 pass
-        if done == len(waiting):
-            return
-        # Who killed the process is not known: the first one without a result has another chance, alone.
-        yield _alone(work, waiting[done], preload)
-        waiting = waiting[done + 1 :]
+        if done < len(waiting):
+            # Who killed the process is not known: what was under way has another chance, each item alone.
+            yield from _one_by_one(crew, waiting[done : sent.count])
+        waiting = waiting[max(done, sent.count) :]
 
 
-def _bundled(pool: ProcessPoolExecutor, items: Sequence[Item], *, ahead: int) -> Iterator[list[Any]]:
+@dataclass
+class Sent:
+    """How many items have been given to a pool."""
+
+    count: int = 0
+
+
+def _bundled(pool: ProcessPoolExecutor, items: Sequence[Item], given: Sent, *, ahead: int) -> Iterator[list[Any]]:
     """Send items in bundles that take a tenth of a second, as far as the first ones tell."""
     sent: deque[Future[tuple[list[Any], float]]] = deque()
-    size, start = 1, 0
-    while sent or start < len(items):
-        while start < len(items) and len(sent) < ahead:
-            sent.append(pool.submit(_do, items[start : start + size]))
-            start += size
+    size = 1
+    while sent or given.count < len(items):
+        while given.count < len(items) and len(sent) < ahead:
+            sent.append(pool.submit(_do, items[given.count : given.count + size]))
+            given.count = min(given.count + size, len(items))
         values, taken_s = sent.popleft().result()
         size = max(1, min(_LARGEST_BUNDLE, int(_BUNDLE_S * len(values) / max(taken_s, 1e-6))))
         yield values
 
 
-def _alone(work: Callable[[Item], Value], item: Item, preload: str) -> Value | None:
-    with _pool(work, 1, preload) as pool:
-        try:
-            ((value,), _) = pool.submit(_do, [item]).result()
-        except BrokenProcessPool:
-            return None
-    return value  # type: ignore[no-any-return]
+def _one_by_one(crew: _Crew, items: Sequence[Any]) -> Iterator[Any]:
+    """Do items in one process, one after the other; whoever kills it now did so alone."""
+    waiting = list(items)
+    while waiting:
+        with _pool(crew, 1) as pool:
+            try:
+                while waiting:
+                    ((value,), _) = pool.submit(_do, [waiting[0]]).result()
+                    del waiting[0]
+                    yield value
+            except BrokenProcessPool:
+                del waiting[0]
+                yield None
 
 
 _works: list[Callable[[Any], Any]] = []
 
 
-def _begin(work: Callable[[Any], Any]) -> None:
-    """Keep what this process is to do."""
+def _begin(work: Callable[[Any], Any], memory_mb: int) -> None:
+    """Keep what this process is to do, within its memory."""
     _works[:] = [work]
+    if memory_mb:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
 
 
 def _do(items: Sequence[Any]) -> tuple[list[Any], float]:
@@ -92,12 +113,13 @@ def _do(items: Sequence[Any]) -> tuple[list[Any], float]:
 
 
 @contextmanager
-def _pool(work: Callable[[Any], Any], workers: int, preload: str) -> Iterator[ProcessPoolExecutor]:
+def _pool(crew: _Crew, workers: int) -> Iterator[ProcessPoolExecutor]:
+    work, preload, memory_mb = crew
     context = get_context("forkserver")
     context.set_forkserver_preload(["__main__", preload])
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(_ONE_THREAD)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(work,))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(work, memory_mb))
     try:
         yield pool
     finally:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from racoon_data.errors import RacoonError, SettingsError, StorageError
+from racoon_data.errors import RacoonError, StorageError, WorkerKilledError, WorkerMemoryError
 from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.outcomes import Outcome, Status, outcome_of
 from racoon_data.refs import Ref
+from racoon_data.runner.cluster import on_dask
+from racoon_data.runner.crew import Crew
 from racoon_data.runner.processes import in_processes
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ def run_items(
     work: Callable[[Item], Value],
     *,
     workers: int = 1,
-    scheduler: str | None = None,
+    crew: Crew | None = None,
     on_event: OnEvent = ignore,
 ) -> Iterator[Result[Value]]:
     """Do the same work on many items; one bad item never stops the others.
@@ -44,7 +46,7 @@ def run_items(
         items: Reference and argument of each item.
         work: A function of one argument; with workers it must be importable by name.
         workers: Local worker processes; 1 runs in this process.
-        scheduler: Address of a Dask scheduler to use instead.
+        crew: More about who works; its ``workers`` then hold.
         on_event: Listener.
 
     Yields:
@@ -52,13 +54,15 @@ def run_items(
 
     Raises:
         StorageError: The disk is full or locked: going on would lose every further item.
-        SettingsError: No scheduler answers at the address.
+        SettingsError: No scheduler answers at the address, or its workers cannot do this work.
+        WorkersLostError: The scheduler, or every worker, is gone.
     """
     attempt = partial(_attempt, step, work)
-    if scheduler is not None:
-        results: Iterator[Result[Value]] = _on_dask(step, attempt, items, scheduler)
-    elif workers > 1 and len(items) > 1:
-        results = _on_processes(step, attempt, items, workers)
+    crew = crew or Crew(workers)
+    if crew.scheduler is not None and items:
+        results: Iterator[Result[Value]] = _judged(step, items, on_dask(attempt, items, crew, on_event=on_event))
+    elif crew.memory_mb or (crew.workers > 1 and len(items) > 1):
+        results = _on_processes(step, attempt, items, crew)
     else:
         results = map(attempt, items)
     for done, outcome in enumerate(results, start=1):
@@ -74,6 +78,9 @@ def _attempt(step: str, work: Callable[[Item], Value], item: tuple[Ref, Item]) -
         raise
     except RacoonError as error:
         return Result(outcome_of(error, ref=ref, step=step))
+    except MemoryError:
+        hint = "allow a worker more memory, or use fewer workers"
+        return Result(outcome_of(WorkerMemoryError("memory ran out", hint=hint), ref=ref, step=step))
     except Exception as error:
         logger.exception("unexpected %s at %s on %s", type(error).__name__, step, ref)
         message = f"unexpected {type(error).__name__}"
@@ -81,13 +88,15 @@ def _attempt(step: str, work: Callable[[Item], Value], item: tuple[Ref, Item]) -
 
 
 def _on_processes(
-    step: str,
-    attempt: Callable[[tuple[Ref, Item]], Result[Value]],
-    items: Sequence[tuple[Ref, Item]],
-    workers: int,
+    step: str, attempt: Callable[[tuple[Ref, Item]], Result[Value]], items: Sequence[tuple[Ref, Item]], crew: Crew
 ) -> Iterator[Result[Value]]:
-    module = _module_of(attempt)
-    values = in_processes(attempt, items, workers=min(workers, len(items)), preload=module)
+    module, workers = _module_of(attempt), min(crew.workers, max(1, len(items)))
+    return _judged(step, items, in_processes(attempt, items, workers=workers, preload=module, memory_mb=crew.memory_mb))
+
+
+def _judged(
+    step: str, items: Sequence[tuple[Ref, Any]], values: Iterator[Result[Value] | None]
+) -> Iterator[Result[Value]]:
     for (ref, _), value in zip(items, values, strict=True):
         yield _killed(step, ref) if value is None else value
 
@@ -101,24 +110,6 @@ def _module_of(work: object) -> str:
 
 
 def _killed(step: str, ref: Ref) -> Result[Any]:
-    message, hint = "its worker process was killed", "use fewer workers: memory may be short"
-    return Result(Outcome(ref, step, Status.FAILED, "racoon.error", message, hint))
-
-
-def _on_dask(
-    step: str, attempt: Callable[[tuple[Ref, Item]], Result[Value]], items: Sequence[tuple[Ref, Item]], scheduler: str
-) -> Iterator[Result[Value]]:
-    from dask.distributed import Client, KilledWorker
-
-    try:
-        client = Client(scheduler, timeout="10s")
-    except (OSError, TimeoutError, ValueError) as error:
-        hint = "name a running scheduler, such as tcp://127.0.0.1:8786, or use --workers"
-        raise SettingsError(f"no Dask scheduler answers at {scheduler}", hint=hint) from error
-    with client:
-        futures = [client.submit(attempt, item, pure=False) for item in items]
-        for (ref, _), future in zip(items, futures, strict=True):
-            try:
-                yield future.result()
-            except KilledWorker:
-                yield _killed(step, ref)
+    hint = "give a worker more memory or use fewer workers; look at this item alone with --only"
+    error = WorkerKilledError("it killed its worker process twice", hint=hint)
+    return Result(outcome_of(error, ref=ref, step=step))

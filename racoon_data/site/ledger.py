@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,28 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from racoon_data.errors import NewerLedgerError, StorageError
+from racoon_data.errors import StorageError
 from racoon_data.files.atomic import make_folder
 from racoon_data.files.sqlite import sqlite_errors
 from racoon_data.refs import InstanceRef, StudyRef
-
-VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS instances (
-    study_uid TEXT NOT NULL, series_uid TEXT NOT NULL, sop_uid TEXT NOT NULL, node TEXT NOT NULL DEFAULT '',
-    state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0,
-    path TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL DEFAULT 0, sha256 TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (study_uid, series_uid, sop_uid)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS verdicts (
-    study_uid TEXT PRIMARY KEY, verdict TEXT NOT NULL, expected INTEGER NOT NULL, arrived INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS steps (
-    step TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, document TEXT NOT NULL,
-    PRIMARY KEY (step, key)
-) WITHOUT ROWID;
-"""
+from racoon_data.site.migrations import migrate, refuse_newer
 
 
 class InstanceState(StrEnum):
@@ -106,6 +90,21 @@ class LedgerInstance:
     sha256: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many instances are in one state.
+
+    Attributes:
+        count: Instances.
+        size: Bytes of their files.
+        since: When the oldest of them was first expected (seconds since 1970).
+    """
+
+    count: int
+    size: int
+    since: int
+
+
 class Ledger:
     """A SQLite file (write-ahead log) that remembers instances, verdicts and finished steps.
 
@@ -136,14 +135,10 @@ class Ledger:
         self._path = path
 
     def _prepare(self, path: Path) -> None:
-        found = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if found > VERSION:
-            raise NewerLedgerError(
-                f"{path.name} has version {found}, this racoon knows {VERSION}", hint="update racoon"
-            )
+        refuse_newer(self._db, path.name)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+        migrate(self._db, path.name)
 
     def close(self) -> None:
         """Close the file."""
@@ -173,11 +168,13 @@ class Ledger:
             node: Name of the PACS that lists them.
             refs: The instances.
         """
-        rows = [(ref.study_uid, ref.series_uid, ref.sop_uid, node, InstanceState.WANTED) for ref in refs]
+        now = int(time.time())
+        rows = [(ref.study_uid, ref.series_uid, ref.sop_uid, node, InstanceState.WANTED, now) for ref in refs]
         with self._transaction() as db:
             db.executemany(
-                "INSERT INTO instances (study_uid, series_uid, sop_uid, node, state) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET state = excluded.state, node = excluded.node WHERE state = 'withdrawn'",
+                "INSERT INTO instances (study_uid, series_uid, sop_uid, node, state, since) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET state = excluded.state, node = excluded.node, since = excluded.since"
+                " WHERE state = 'withdrawn'",
                 rows,
             )
 
@@ -238,10 +235,11 @@ class Ledger:
         """
         with self._transaction() as db:
             db.execute(
-                "INSERT INTO instances (study_uid, series_uid, sop_uid, state, reason, attempts)"
-                " VALUES (?, ?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET state = excluded.state,"
-                " reason = excluded.reason, attempts = attempts + 1",
-                (ref.study_uid, ref.series_uid, ref.sop_uid, state, reason),
+                "INSERT INTO instances (study_uid, series_uid, sop_uid, state, reason, attempts, since)"
+                " VALUES (?, ?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET since ="
+                " CASE WHEN state IN ('arrived', 'passed') THEN excluded.since ELSE since END,"
+                " state = excluded.state, reason = excluded.reason, attempts = attempts + 1",
+                (ref.study_uid, ref.series_uid, ref.sop_uid, state, reason, int(time.time())),
             )
 
     def missing(self, study_uid: str) -> tuple[InstanceRef, ...]:
@@ -305,6 +303,15 @@ class Ledger:
         """Give key and result of everything a step finished, in order of key."""
         rows = self._read("SELECT key, document FROM steps WHERE step = ? ORDER BY key", step)
         return tuple((key, json.loads(text)) for key, text in rows)
+
+    def standing(self) -> dict[InstanceState, Standing]:
+        """Count instances by state, each with the time its oldest row was expected; one pass over the table."""
+        rows = self._read("SELECT state, COUNT(*), SUM(size), MIN(since) FROM instances GROUP BY state")
+        return {_STATES[word]: Standing(count, size, since) for word, count, size, since in rows}
+
+    def count(self, step: str) -> int:
+        """Count what a step finished."""
+        return int(self._read("SELECT COUNT(*) FROM steps WHERE step = ?", step)[0][0])
 
     def set_verdict(self, verdict: StudyVerdict) -> None:
         """Note how the retrieval of a study ended; the last verdict holds."""

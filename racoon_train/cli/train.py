@@ -9,8 +9,14 @@ import typer
 
 from racoon_data import console
 from racoon_data.errors import SettingsError
+from racoon_train.cli.fingerprint import fingerprint, plan
+from racoon_train.cli.predict import predict
 
 app = typer.Typer(help="Train locally, in ensembles or together, and compare.", no_args_is_help=True)
+app.command()(predict)
+
+app.command()(fingerprint)
+app.command()(plan)
 
 _JOB_HELP = "Job file (TOML or JSON); racoon schema show federation-job lists every key."
 JobOption = Annotated[Path, typer.Option("--job", help=_JOB_HELP)]
@@ -20,7 +26,7 @@ ModelArgument = Annotated[Path, typer.Argument(help="Weights (.safetensors) with
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the result.")]
 SitesOption = Annotated[list[str], typer.Option("--dataset", help="A site's dataset as ALIAS=FOLDER; repeat.")]
 ExternalOption = Annotated[list[str] | None, typer.Option("--external", help="A left-out dataset as NAME=FOLDER.")]
-AggregatorOption = Annotated[str, typer.Option("--aggregator", help="flower or in-process.")]
+AggregatorOption = Annotated[str, typer.Option("--aggregator", help="flower, nvflare or in-process.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Check job and datasets, train nothing.")]
 

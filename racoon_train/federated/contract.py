@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -16,10 +17,11 @@ from racoon_data.files.atomic import write_json
 from racoon_data.files.manifest import load_manifest
 from racoon_train.data.cache import CachedCase, build_cache, open_cache
 from racoon_train.data.dataset import Dataset, open_dataset
-from racoon_train.data.loaders import Batch, batches, rng_of
+from racoon_train.data.loaders import Batch, batches, class_examples
 from racoon_train.federated.corrections import Corrected, Correction
 from racoon_train.federated.guards import check_weights
 from racoon_train.federated.update import Update
+from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job, job_from
 from racoon_train.networks import Weights, initial_weights, network_of, set_weights, weights_of
 from racoon_train.optimizer import AdamW
@@ -69,6 +71,7 @@ class SiteClient:
             DatasetError: Its cache is gone.
         """
         from racoon_train import checkpoints, engine
+        from racoon_train.resume import RoundPlan, train_round
 
         check_weights(weights, initial_weights(self.job), max_norm_ratio=self.job.rules.max_norm_ratio**2)
         cases = self.cases("train")
@@ -79,17 +82,14 @@ class SiteClient:
         kept = [path for path in self._optimizer_files() if path.name < _optimizer_name(round_)]
         if kept:
             optimizer.load(checkpoints.load_weights(kept[-1]))
-        losses = engine.train_steps(
-            network,
-            cast(AdamW, Corrected(optimizer, network, correction)) if correction else optimizer,
-            self.stream(cases, round_),
-            self.job,
-            first_step=(round_ - 1) * self.job.training.local_steps,
-        )
+        plan = RoundPlan(round_, self.state)
+        corrected = cast(AdamW, Corrected(optimizer, network, correction)) if correction else optimizer
+        losses = train_round(network, corrected, partial(self.stream, cases, round_), self.job, plan)
         checkpoints.save_weights(self.state / _optimizer_name(round_), optimizer.arrays())
         for older in kept[:-1]:
             older.unlink()
-        return Update(weights_of(network), len(cases), {"loss": sum(losses) / len(losses)}, self._by_class(cases))
+        metrics = {"loss": sum(losses) / len(losses)}
+        return Update(weights_of(network), len(cases), metrics, class_examples(cases, self.job))
 
     def fine_tune(self, weights: Weights) -> Weights:
         """Train the final model on here, ``fine_tune_steps`` from the middle of the schedule, with a new optimizer."""
@@ -105,7 +105,7 @@ class SiteClient:
             AdamW(network, weight_decay=training.weight_decay),
             self.stream(self.cases("train"), training.rounds + 1),
             job.model_copy(update={"training": steps}),
-            first_step=training.rounds * job.rules.fine_tune_steps // 2,
+            first_step=training.rounds // 2 * job.rules.fine_tune_steps,
         )
         return weights_of(network)
 
@@ -119,15 +119,27 @@ class SiteClient:
         means = mean_dice(scores)
         return {f"dice.{name}": value for name, value in means.items() if value is not None}
 
+    def fingerprint(self) -> Fingerprint:
+        """Tell what may be told of the training cases before round 0, small cells kept back.
+
+        Raises:
+            DatasetError: The dataset changed since approval, or a case cannot be read.
+        """
+        from racoon_train.fingerprint.counting import fingerprint_of
+
+        self.require_unchanged()
+        return fingerprint_of(open_dataset(self.dataset), self.job)
+
     def cases(self, split: str) -> tuple[CachedCase, ...]:
-        """Load the cases of ``train``, ``test`` or ``all`` from the cache.
+        """Open the cases of ``train``, ``validation``, ``test`` or ``all`` in the cache.
 
         Raises:
             ChangedDatasetError: The dataset changed since approval.
             DatasetError: Its cache is gone.
         """
         self.require_unchanged()
-        return open_cache(self.dataset_sha256, self.cache).load(split)
+        kept = open_cache(self.dataset_sha256, self.cache)
+        return kept.load(split, validation_fold=self.job.training.validation_fold)
 
     def require_unchanged(self) -> None:
         """Refuse a dataset that is another than when the job was approved.
@@ -138,12 +150,12 @@ class SiteClient:
         if load_manifest(self.dataset).dataset_sha256 != self.dataset_sha256:
             raise ChangedDatasetError("the dataset changed since the job was approved", hint="approve the job again")
 
-    def stream(self, cases: Sequence[CachedCase], round_: int) -> Iterator[Batch]:
-        """Draw this site's batches of a round; the same in every arm of a comparison."""
-        return batches(cases, self.job, rng_of(self.job.seed, self.alias, round_))
+    def stream(self, cases: Sequence[CachedCase], round_: int, first: int = 0) -> Iterator[Batch]:
+        """Draw this site's batches of a round, from a number on; the same in every arm of a comparison."""
+        from racoon_train.engine import loader_threads
 
-    def _by_class(self, cases: Sequence[CachedCase]) -> dict[str, int]:
-        return {name: sum(name in case.annotated for case in cases) for name in self.job.class_names}
+        options = {"round_": round_, "first": first, "threads": loader_threads()}
+        return batches(cases, self.job, site=self.alias, **options)
 
     def save(self, path: Path) -> None:
         """Write the site's paper: what a new process needs to be this site again."""
@@ -161,7 +173,7 @@ class SiteClient:
     def begin(self) -> None:
         """Start a run anew: forget what an earlier one left."""
         self.state.mkdir(parents=True, exist_ok=True)
-        for path in self.state.glob("*.safetensors"):
+        for path in {*self.state.glob("*.safetensors"), *self.state.glob("progress*")}:
             path.unlink()
 
     def _optimizer_files(self) -> list[Path]:

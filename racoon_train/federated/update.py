@@ -18,7 +18,7 @@ class Update:
         weights: Named arrays.
         examples: Training cases behind it: its weight in the average.
         metrics: Numbers by name, such as ``loss``.
-        class_examples: Training cases in which a class was looked for, by class name.
+        class_examples: Training cases by class name in which the class was looked for.
     """
 
     weights: Weights

@@ -17,6 +17,7 @@ from racoon_data.settings import Frozen, load_toml
 from racoon_train.job.network import NetworkSettings
 from racoon_train.job.requirements import Requirements
 from racoon_train.job.rules import RuleSettings
+from racoon_train.job.statistics import StatisticsSettings
 from racoon_train.job.training import TrainingSettings
 
 
@@ -39,6 +40,7 @@ class Job(Frozen):
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
     rules: RuleSettings = RuleSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
 
     @model_validator(mode="after")
     def _labels_are_unique(self) -> Self:
@@ -49,6 +51,21 @@ class Job(Frozen):
         if unknown := sorted(set(self.requirements.annotated) - names):
             raise ValueError(f"the requirements name classes the job does not have: {', '.join(unknown)}")
         return self
+
+    @model_validator(mode="after")
+    def _patch_fits_the_network(self) -> Self:
+        multiple, patch = self.network.multiple, self.training.patch
+        if not isinstance(patch, int) and len(patch) != self.network.dimensions:
+            raise ValueError(f"{self.network.name} needs a patch of {self.network.dimensions} sizes")
+        if any(size % multiple or size < 2 * multiple for size in self.patch_size):
+            raise ValueError(f"with these channels each size of a patch is a multiple of {multiple}, and not the first")
+        return self
+
+    @property
+    def patch_size(self) -> tuple[int, ...]:
+        """Size of a patch in voxels: rows and columns, or slices, rows and columns."""
+        patch = self.training.patch
+        return (patch,) * self.network.dimensions if isinstance(patch, int) else patch
 
     @property
     def class_names(self) -> tuple[str, ...]:

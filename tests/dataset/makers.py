@@ -9,7 +9,7 @@ import numpy as np
 
 from racoon_data.cases import Acquisition, Case, Channel
 from racoon_data.dataset.manifest import ManifestFacts, begin_dataset, write_manifest
-from racoon_data.dataset.splits import fold_of, split_patients
+from racoon_data.dataset.placing import place_cases
 from racoon_data.dataset.writer import write_case
 from racoon_data.files.manifest import Manifest
 from racoon_data.geometry import Geometry, as_affine
@@ -18,7 +18,7 @@ from racoon_data.outcomes import Outcome
 from racoon_data.refs import CaseRef, InstanceRef, SeriesRef
 from racoon_data.volumes import Volume
 
-KEY = b"a key for tests only"
+KEY = b"a key of tests"
 GRID = Geometry((20, 16, 10), as_affine([[-1.5, 0, 0, 15], [0, -1.5, 0, 12], [0, 0, 3, -15], [0, 0, 0, 1]]), "1.2.3.4")
 SCHEMA = LabelSchema(
     "lung-lesions",
@@ -91,9 +91,6 @@ def a_dataset(root: Path, cases: Sequence[Case] | None = None, outcomes: Sequenc
     """Write a whole dataset: three cases of three patients unless told otherwise."""
     cases = [a_case(number) for number in (1, 2, 3)] if cases is None else cases
     begin_dataset(root)
-    sides = split_patients([case.patient for case in cases], key=KEY, test_fraction=0.25)
-    records = [
-        write_case(case, root, schema=SCHEMA, split=sides[case.patient], fold=fold_of(case.patient, key=KEY))
-        for case in cases
-    ]
-    return write_manifest(root, facts(), records, outcomes)
+    written = [write_case(case, root, schema=SCHEMA) for case in cases]
+    records, splits = place_cases(root, written, site="north", key=KEY, test_fraction=0.25)
+    return write_manifest(root, facts(splits=splits), records, outcomes)

@@ -13,7 +13,6 @@ from racoon_data import schemas
 from racoon_data.dataset.check import check_dataset
 from racoon_data.dataset.exporters import CroissantExporter, DatalistExporter
 from racoon_data.dataset.manifest import begin_dataset, load_manifest, write_manifest
-from racoon_data.dataset.splits import fold_of
 from racoon_data.dataset.writer import write_case
 from racoon_data.errors import DamagedDatasetError, DatasetError, SchemaError, SplitLeakError
 from racoon_data.files.atomic import sha256_of, write_json
@@ -23,7 +22,7 @@ from racoon_data.outcomes import Outcome, Status
 from racoon_data.ports import Exporter
 from racoon_data.refs import CaseRef, FileRef, InstanceRef, StudyRef
 from racoon_data.testing.contracts import ExporterContract
-from tests.dataset.makers import GRID, KEY, NAMES, SCHEMA, a_case, a_dataset, facts
+from tests.dataset.makers import GRID, NAMES, SCHEMA, a_case, a_dataset, facts
 
 
 def bytes_of(root):
@@ -179,7 +178,7 @@ def test_a_leak_is_refused_at_writing(tmp_path):
     """No manifest is written over a leak, so the dataset stays unfinished."""
     begin_dataset(tmp_path)
     records = [
-        write_case(a_case(1, patient="P1"), tmp_path, schema=SCHEMA, split="train", fold=fold_of("P1", key=KEY)),
+        write_case(a_case(1, patient="P1"), tmp_path, schema=SCHEMA, split="train", fold=0),
         write_case(a_case(2, patient="P1"), tmp_path, schema=SCHEMA, split="test"),
     ]
 

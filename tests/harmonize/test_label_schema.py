@@ -7,8 +7,10 @@ import pytest
 
 from racoon_data import schemas
 from racoon_data.errors import SchemaError, SettingsError
-from racoon_data.harmonize.label_mapping import load_schema
-from tests.harmonize.makers import DOCUMENT
+from racoon_data.files.manifest import LabelSchemaRecord
+from racoon_data.harmonize.label_mapping import load_schema, match_segment, schema_from
+from racoon_data.labels import CodedConcept
+from tests.harmonize.makers import DOCUMENT, a_segment
 
 
 def _written(tmp_path, document):
@@ -82,3 +84,87 @@ def test_the_example_is_valid():
 
     assert [label.value for label in labels] == [1, 2]
     assert labels[1].type_modifiers[0].key == ("SCT", "7771000")
+
+
+SIDED = {
+    "category": {"value": "123037004", "scheme": "SCT"},
+    "type": {"value": "64033007", "scheme": "SCT", "meaning": "Kidney"},
+    "type_modifier": {"value": "7771000", "scheme": "SCT", "meaning": "Left"},
+}
+SLICER = (
+    "Segmentation category and type - 3D Slicer General Anatomy list~SCT^49755003^Morphologically Altered Structure"
+    "~SCT^367643001^Cyst~^^~Anatomic codes - DICOM master list~SCT^64033007^Kidney~SCT^7771000^Left"
+)
+
+
+def _kidneys():
+    names = ({"de": ["Niere"], "en": ["Kidney"]}, ["left kidney"], {"de": ["Nierenzyste links"]})
+    terms = ([{"type": SIDED["type"]}], [SIDED], [SLICER])
+    labels = [
+        {"value": value, "name": name, "terminology": term, "synonyms": words}
+        for value, (name, term, words) in enumerate(
+            zip(("kidney", "kidney_left", "cyst_left"), terms, names, strict=True), start=1
+        )
+    ]
+    return {**DOCUMENT, "labels": labels}
+
+
+def test_a_five_tuple_is_one_code():
+    """Objects and Slicer's text mean the same; what asks for most wins, and another side is no match."""
+    schema = schema_from(_kidneys())
+    kidney, left = CodedConcept("T-71000", "SRT"), CodedConcept("7771000", "SCT")
+    cyst, right = CodedConcept("367643001", "SCT"), CodedConcept("24028007", "SCT")
+
+    plain = match_segment(a_segment("a", kidney), schema)
+    sided = match_segment(a_segment("a", kidney, type_modifier=left), schema)
+    lesion = match_segment(a_segment("a", cyst, region=kidney, region_modifier=left), schema)
+    other = match_segment(a_segment("a", cyst, region=kidney, region_modifier=right), schema)
+
+    assert [one.label.name for one in (plain, sided, lesion)] == ["kidney", "kidney_left", "cyst_left"]
+    assert other.label is None
+    assert other.why == "its type is one of cyst_left, its region modifier is not"
+
+
+def test_the_category_decides_only_between_equals():
+    """Tools disagree about categories: a wrong one matches still, and picks between labels that differ in it alone."""
+    document = _kidneys()
+    twin = {**SIDED, "category": {"value": "85756007", "scheme": "SCT"}}
+    document["labels"][2] = {"value": 3, "name": "tissue", "terminology": [twin]}
+    parts = {"type_modifier": CodedConcept("7771000", "SCT")}
+    kidney = CodedConcept("64033007", "SCT")
+
+    tissue = match_segment(
+        a_segment("a", kidney, category=CodedConcept("85756007", "SCT"), **parts), schema_from(document)
+    )
+    unknown = match_segment(a_segment("a", kidney, category=CodedConcept("1", "99X"), **parts), schema_from(_kidneys()))
+
+    assert tissue.label.name == "tissue"
+    assert unknown.label.name == "kidney_left"
+
+
+def test_names_have_a_language():
+    """German and English names mean the label, keep their language, and clash like any name."""
+    schema = schema_from(_kidneys())
+    clash = _kidneys()
+    clash["labels"][1]["synonyms"] = {"de": ["NIERE"]}
+
+    assert match_segment(a_segment("NIERE"), schema).label.name == "kidney"
+    assert schema.labels[0].translations == (("de", "Niere"), ("en", "Kidney"))
+    with pytest.raises(SchemaError, match="name niere means both"):
+        schema_from(clash)
+
+
+def test_a_five_tuple_without_a_type_is_refused():
+    """A 5-tuple that asks for a region alone would mean everything there."""
+    document = _kidneys()
+    document["labels"][0]["terminology"] = [{"region": SIDED["type"]}]
+
+    with pytest.raises(SchemaError, match="/labels/0/terminology/0"):
+        schema_from(document)
+
+
+def test_the_manifest_keeps_the_whole_schema():
+    """A schema that went through a manifest means the same."""
+    schema = schema_from(_kidneys())
+
+    assert LabelSchemaRecord.of(schema).to_schema() == schema

@@ -27,7 +27,7 @@ def test_a_region_of_a_report_is_no_label(tmp_path):
     links = find_annotations(tmp_path / "in").links
     series = next(link.series for link in links)
     item = CaseItem(CaseRef("case-001"), "P", None, (("CT", series),), links)
-    order = Order(tmp_path / "out", Recipe(), schema_from(DOCUMENT), ("ggo",), True, {"P": "train"}, {"P": 0})
+    order = Order(tmp_path / "out", Recipe(), schema_from(DOCUMENT), ("ggo",), True)
 
     case = read_case(item, order)
 

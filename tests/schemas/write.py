@@ -12,24 +12,32 @@ from racoon_data.faults import FaultPlan
 from racoon_data.files.case_sidecar import CaseSidecar
 from racoon_data.files.label_file import LabelFile
 from racoon_data.files.manifest import Manifest
+from racoon_data.harmonize.label_document import LabelDocument
 from racoon_data.harmonize.recipe import Recipe
 from racoon_data.pacs.planning import PullPlan
 from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 from racoon_train.federated.preflight import Preflight
+from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
+from racoon_train.predict import Prediction
+from racoon_train.resume import Progress
 
 MODELS: dict[str, type[BaseModel]] = {
     "dataset-manifest": Manifest,
     "case-sidecar": CaseSidecar,
     "label-file": LabelFile,
+    "label-schema": LabelDocument,
     "recipe": Recipe,
     "report-mapping": ReportMapping,
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
     "federation-preflight": Preflight,
+    "fingerprint": Fingerprint,
+    "prediction": Prediction,
+    "training-progress": Progress,
     "pacs-profile": PacsProfile,
     "pull-plan": PullPlan,
     "fault-plan": FaultPlan,

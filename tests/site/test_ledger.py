@@ -5,18 +5,23 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from racoon_data.errors import NewerLedgerError, StorageError
 from racoon_data.refs import InstanceRef, StudyRef
+from racoon_data.site import migrations
 from racoon_data.site.ledger import InstanceState, Ledger, StudyVerdict, Verdict
 
 REFS = tuple(InstanceRef("1.2", "1.2.3", f"1.2.3.{number}") for number in range(1, 4))
 
 WRITER = """
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 from racoon_data.refs import InstanceRef
 from racoon_data.site.ledger import Ledger
@@ -123,6 +128,71 @@ def test_a_newer_ledger_is_refused(tmp_path):
 
     with pytest.raises(NewerLedgerError):
         Ledger(tmp_path / "ledger.sqlite")
+
+
+def test_a_newer_ledger_is_left_as_it_is(tmp_path):
+    """The refusal changes no byte and says what helps."""
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:
+        db.executescript("CREATE TABLE instances (a); PRAGMA user_version = 99;")
+    before = (tmp_path / "ledger.sqlite").read_bytes()
+
+    with pytest.raises(NewerLedgerError) as caught:
+        Ledger(tmp_path / "ledger.sqlite")
+
+    assert "version 99" in caught.value.message
+    assert "update racoon" in caught.value.hint
+    assert (tmp_path / "ledger.sqlite").read_bytes() == before
+
+
+def test_an_old_ledger_is_brought_forward(tmp_path):
+    """What version 1 knew is there in today's version, and counts as expected since the migration."""
+    path, before = tmp_path / "ledger.sqlite", time.time()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(migrations._FIRST)
+        db.execute("INSERT INTO instances (study_uid, series_uid, sop_uid, state) VALUES ('1', '2', '3', 'failed')")
+        db.execute("INSERT INTO steps VALUES ('build', 'x', 'f', '{}')")
+        db.execute("PRAGMA user_version = 1")
+        db.commit()
+
+    with Ledger(path) as ledger:
+        standing = ledger.standing()
+        assert ledger.recall("build", "x", "f") == {}
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (migrations.VERSION,)
+    assert standing[InstanceState.FAILED].count == 1
+    assert standing[InstanceState.FAILED].since >= int(before)
+
+
+def test_a_migration_that_breaks_leaves_the_old_version(tmp_path, monkeypatch):
+    """Schema and version change together or not at all."""
+    path = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"{migrations._FIRST} PRAGMA user_version = 1;")
+    monkeypatch.setattr(migrations, "_STEPS", (migrations._FIRST, f"{migrations._SECOND} BREAK HERE;"))
+
+    with pytest.raises(StorageError):
+        Ledger(path)
+
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert "since" not in [row[1] for row in db.execute("PRAGMA table_info(instances)")]
+
+
+def test_the_oldest_stuck_instance_keeps_its_age(tmp_path, monkeypatch):
+    """Failing again does not make an instance younger; a fresh start does."""
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        monkeypatch.setattr(time, "time", lambda: 1000.0)
+        ledger.expect("pacs", REFS)
+        monkeypatch.setattr(time, "time", lambda: 2000.0)
+        ledger.failed(REFS[0], InstanceState.FAILED, "lost")
+        ledger.arrived(REFS[1], tmp_path / "a.dcm", 7, "ab")
+        ledger.failed(REFS[1], InstanceState.WANTED, "it must pass the door again")
+
+        standing = ledger.standing()
+        assert standing[InstanceState.FAILED].since == 1000
+        assert (standing[InstanceState.WANTED].count, standing[InstanceState.WANTED].since) == (2, 1000)
+        ledger.arrived(REFS[2], tmp_path / "b.dcm", 7, "ab")
+        assert ledger.standing()[InstanceState.WANTED].since == 2000
 
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path):

@@ -9,6 +9,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
+from racoon_data.dataset.manifest import dataset_hash
+from racoon_data.files.manifest import CaseRecord, LabelSchemaRecord
 from racoon_train.job.job import Job, JobLabel
 from racoon_train.job.network import NetworkSettings
 from racoon_train.job.rules import RuleSettings
@@ -40,7 +42,8 @@ def a_dataset(root: Path, *, site: str = "a", cases: int = 4, annotated: tuple[s
         "version": "1",
         "labels": [{"value": label.value, "name": label.name} for label in LABELS],
     }
-    whole = hashlib.sha256(json.dumps([entry["sha256"] for entry in entries]).encode()).hexdigest()
+    records = [CaseRecord.model_validate(entry) for entry in entries]
+    whole = dataset_hash(records, "0" * 64, LabelSchemaRecord.model_validate(schema))
     manifest = {
         "schema_version": "1.0",
         "name": f"tiny-{site}",

@@ -10,7 +10,7 @@ import pytest
 from racoon_data.errors import DatasetError, SplitLeakError
 from racoon_train.data.cache import build_cache, compact, open_cache
 from racoon_train.data.dataset import open_dataset, read_arrays
-from racoon_train.data.loaders import batches, rng_of
+from racoon_train.data.loaders import batches
 from racoon_train.data.transforms import to_classes, windowed
 from tests.train.makers import a_dataset, a_job
 
@@ -69,7 +69,7 @@ def test_cases_annotated_differently_are_not_mixed(tmp_path):
 
     cases = build_cache(open_dataset(a_dataset(tmp_path / "d")), tmp_path / "cache").load("train")
     mixed = [replace(cases[0], annotated=("lesion",)), *cases[1:]]
-    stream = batches(mixed, a_job(), rng_of(1, "site", 1))
+    stream = batches(mixed, a_job(), site="site", round_=1)
 
     assert {next(stream).annotated for _ in range(30)} == {(1,), (1, 2)}
 
@@ -104,7 +104,7 @@ def test_the_same_seed_gives_the_same_batches(tmp_path):
     cases = build_cache(dataset, tmp_path / "cache").load("train")
     job = a_job()
 
-    first, again, other = (next(batches(cases, job, rng_of(5, "site", round_))) for round_ in (1, 1, 2))
+    first, again, other = (next(batches(cases, job, site="site", round_=round_)) for round_ in (1, 1, 2))
 
     np.testing.assert_array_equal(first.images, again.images)
     np.testing.assert_array_equal(first.targets, again.targets)

@@ -31,6 +31,7 @@ from racoon_data.cli.pacs.options import (
     question_of,
 )
 from racoon_data.errors import NothingMatchedError
+from racoon_data.rates import span
 
 if TYPE_CHECKING:
     from racoon_data.pacs.peer import Node
@@ -79,7 +80,7 @@ def plan(
     how = "as measured" if made.is_measured else "at a usual speed; racoon pacs doctor measures it"
     console.result(
         f"{len(made.studies)} studies, {made.series} series, {made.instances} instances,"
-        f" about {made.bytes / 1e6:.0f} MB and {_span(made.seconds)} ({how})"
+        f" about {made.bytes / 1e6:.0f} MB and {span(made.seconds)} ({how})"
     )
     if not dry_run:
         console.talk(f"next: racoon pacs pull {to}")
@@ -109,9 +110,3 @@ def _speed(name: str, options: dict[str, Any]) -> Any:
         return None
     profile = load_profile(profile_path(open_or_find_site(options["site"]), name))
     return profile.speed if profile else None
-
-
-def _span(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
