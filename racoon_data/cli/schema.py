@@ -82,6 +82,8 @@ def _guess(file: Path, documents: list[tuple[int, Any]]) -> str:
         return "federation-job" if isinstance(documents[0][1].get("labels"), list) else "study-settings"
     if PurePath(file).parent.name == "sidecars":
         return "case-sidecar"
+    if file.stem in schemas.names():
+        return file.stem
     names = ", ".join(schemas.names())
     raise SettingsError(f"the name {file.name} does not tell its schema", hint=f"add --schema with one of: {names}")
 

@@ -40,7 +40,7 @@ class PlannedStudy(Frozen):
 
 
 class PullPlan(Frozen):
-    """What ``racoon pacs pull`` is to fetch: studies by UID; sizes and time are estimates, the UIDs are not."""
+    """The retrieval request, what ``racoon pacs pull`` is to fetch; sizes and time are estimates, the UIDs are not."""
 
     schema_version: Literal["1.0"] = "1.0"
     node: str

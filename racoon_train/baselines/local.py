@@ -32,7 +32,7 @@ def train_local(site: SiteClient, out: Path, *, on_event: OnEvent = ignore) -> P
     """
     alone = replace(site, state=out / "state")
     alone.begin()
-    weights, log, rounds = initial_weights(site.job), RoundLog(out), site.job.training.rounds
+    weights, log, rounds = initial_weights(site.job), RoundLog(out, anew=True), site.job.training.rounds
     for round_ in range(1, rounds + 1):
         update = alone.train(weights, round_)
         weights = update.weights

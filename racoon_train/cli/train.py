@@ -9,8 +9,14 @@ import typer
 
 from racoon_data import console
 from racoon_data.errors import SettingsError
+from racoon_train.cli.fingerprint import fingerprint, plan
+from racoon_train.cli.predict import predict
 
 app = typer.Typer(help="Train locally, in ensembles or together, and compare.", no_args_is_help=True)
+app.command()(predict)
+
+app.command()(fingerprint)
+app.command()(plan)
 
 _JOB_HELP = "Job file (TOML or JSON); racoon schema show federation-job lists every key."
 JobOption = Annotated[Path, typer.Option("--job", help=_JOB_HELP)]

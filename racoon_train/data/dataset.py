@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def open_dataset(root: Path, *, verify: bool = True, on_event: OnEvent = ignore)
     """
     manifest = load_manifest(root)
     check_splits(manifest.cases)
-    _check_whole(root, manifest)
+    check_whole(root, manifest)
     records = sorted(manifest.cases, key=lambda record: record.case_id)
     cases = tuple(_case(root, record, manifest) for record in records if record.label)
     items = [(CaseRef(case.case_id), case) for case in cases]
@@ -121,8 +121,12 @@ def open_dataset(root: Path, *, verify: bool = True, on_event: OnEvent = ignore)
     )
 
 
-def _check_whole(root: Path, manifest: Manifest) -> None:
-    """Refuse a manifest or label language that is not what the dataset was published with."""
+def check_whole(root: Path, manifest: Manifest) -> None:
+    """Refuse a manifest or label language that is not what the dataset was published with.
+
+    Raises:
+        DamagedDatasetError: See above.
+    """
     if dataset_hash(manifest.cases, manifest.recipe_sha256, manifest.label_schema) != manifest.dataset_sha256:
         raise DamagedDatasetError(
             "the manifest differs from its own hash", ref=manifest.name, hint="build the dataset again"
@@ -179,11 +183,23 @@ def _case(root: Path, record: CaseRecord, manifest: Manifest) -> TrainCase:
     )
 
 
-def _verified(case: TrainCase) -> TrainCase:
-    for name, digest in case.sha256:
+def _verified(case: TrainCase) -> None:
+    verified(case.case_id, case.sha256)
+
+
+def verified(case_id: str, sha256: Iterable[tuple[str, str]]) -> None:
+    """Compare the files of a case with their checksums.
+
+    Args:
+        case_id: Identity of the case.
+        sha256: Path and checksum of each file.
+
+    Raises:
+        DamagedDatasetError: One is missing or differs.
+    """
+    for name, digest in sha256:
         path = Path(name)
         if not path.is_file() or sha256_of(path) != digest:
             raise DamagedDatasetError(
-                f"{path.name} is missing or differs from its checksum", ref=CaseRef(case.case_id), hint="build it again"
+                f"{path.name} is missing or differs from its checksum", ref=CaseRef(case_id), hint="build it again"
             )
-    return case

@@ -15,7 +15,9 @@ from racoon_data.documents import read_json
 from racoon_data.errors import SettingsError
 from racoon_data.settings import Frozen, load_toml
 from racoon_train.job.network import NetworkSettings
+from racoon_train.job.requirements import Requirements
 from racoon_train.job.rules import RuleSettings
+from racoon_train.job.statistics import StatisticsSettings
 from racoon_train.job.training import TrainingSettings
 
 
@@ -31,11 +33,14 @@ class Job(Frozen):
 
     schema_version: Literal["1.0"] = "1.0"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
+    task: Literal["segmentation"] = "segmentation"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     labels: Annotated[tuple[JobLabel, ...], Field(min_length=1)]
+    requirements: Requirements = Requirements()
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
     rules: RuleSettings = RuleSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
 
     @model_validator(mode="after")
     def _labels_are_unique(self) -> Self:
@@ -43,6 +48,8 @@ class Job(Frozen):
         values = {label.value for label in self.labels}
         if min(len(names), len(values)) < len(self.labels):
             raise ValueError("label names and values must be unique")
+        if unknown := sorted(set(self.requirements.annotated) - names):
+            raise ValueError(f"the requirements name classes the job does not have: {', '.join(unknown)}")
         return self
 
     @model_validator(mode="after")

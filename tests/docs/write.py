@@ -1,4 +1,4 @@
-"""Writes the generated pages of ``docs/``: error codes and the command reference."""
+"""Writes the generated pages of ``docs/``: error codes, commands and schemas."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import racoon_data
 import racoon_train
 from racoon_data.cli.main import app
 from racoon_data.errors import RacoonError
+from tests.docs.schema_pages import schema_pages
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -78,8 +79,20 @@ def commands_page() -> str:
     return "\n".join(sections)
 
 
-PAGES = {"errors.md": errors_page, "commands.md": commands_page}
+def pages() -> dict[str, str]:
+    """Give the text of every generated page by its name below ``docs/``."""
+    return {"errors.md": errors_page(), "commands.md": commands_page(), **schema_pages()}
+
+
+def write() -> None:
+    """Write the generated pages; those of schemas that are gone are removed."""
+    written = pages()
+    (DOCS / "schemas").mkdir(exist_ok=True)
+    for stale in set((DOCS / "schemas").glob("*.md")) - {DOCS / page for page in written}:
+        stale.unlink()
+    for page, text in written.items():
+        (DOCS / page).write_text(text, encoding="utf-8")
+
 
 if __name__ == "__main__":
-    for page, write in PAGES.items():
-        (DOCS / page).write_text(write(), encoding="utf-8")
+    write()

@@ -23,6 +23,8 @@ WRONG = {
     "dataset-manifest": (("cases", 0, "split"), "both"),
     "fault-plan": (("die_after",), -1),
     "federation-job": (("training", "rounds"), 0),
+    "federation-preflight": (("free_disk_gib",), "plenty"),
+    "fingerprint": (("sites",), 0),
     "label-schema": (("labels", 0, "value"), 0),
     "label-file": (("masks", 0, "labels", 0, "value"), 0),
     "labels": (("labels", 0, "annotated"), "yes"),
@@ -37,6 +39,7 @@ WRONG = {
     "quarantine-note": (("fate",), "lost"),
     "recipe": (("min_lesion_ml",), -1),
     "site-settings": (("nodes", "pacs", "port"), 70000),
+    "prediction": (("label_ml", "ground_glass_opacity"), -1),
     "training-progress": (("done",), 0),
     "study-settings": (("test_fraction",), 1.5),
 }

@@ -18,7 +18,10 @@ from racoon_data.pacs.planning import PullPlan
 from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
+from racoon_train.federated.preflight import Preflight
+from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
+from racoon_train.predict import Prediction
 from racoon_train.resume import Progress
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -31,6 +34,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "federation-preflight": Preflight,
+    "fingerprint": Fingerprint,
+    "prediction": Prediction,
     "training-progress": Progress,
     "pacs-profile": PacsProfile,
     "pull-plan": PullPlan,
