@@ -34,10 +34,12 @@ class Daemons:
     Attributes:
         home: ``FLWR_HOME``: Flower writes nothing outside it.
         logs: Folder of one log per process.
+        program: What starts a daemon by its name: Python's options.
     """
 
     home: Path
     logs: Path
+    program: tuple[str, ...] = _DAEMON
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str, command: Sequence[str], extra: Mapping[str, str]) -> None:
@@ -45,7 +47,7 @@ class Daemons:
         self.logs.mkdir(parents=True, exist_ok=True)
         with (self.logs / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
-                [sys.executable, *_DAEMON, *command],
+                [sys.executable, *self.program, *command],
                 env=self._environment({**extra, PARENT_VARIABLE: str(os.getpid())}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -109,9 +111,9 @@ class Daemons:
 
 
 @contextmanager
-def daemons(home: Path, logs: Path) -> Iterator[Daemons]:
+def daemons(home: Path, logs: Path, program: tuple[str, ...] = _DAEMON) -> Iterator[Daemons]:
     """Give a set of daemons that is ended however the block ends."""
-    found = Daemons(home, logs)
+    found = Daemons(home, logs, program)
     try:
         yield found
     finally:

@@ -15,13 +15,13 @@ from nvflare.fuel.flare_api.api_spec import InternalError, NoConnection, NoReply
 from nvflare.fuel.flare_api.flare_api import new_secure_session
 
 from racoon_data.documents import read_json
-from racoon_data.errors import FederationError, SiteLostError
+from racoon_data.errors import FederationError, QuorumLostError, SiteLostError
 from racoon_data.files.atomic import write_json, write_text
-from racoon_train.federated.adapters.nvflare_average import last_round
 from racoon_train.federated.adapters.nvflare_job import write_job
 from racoon_train.federated.adapters.nvflare_kits import COORDINATOR
 from racoon_train.federated.adapters.nvflare_rounds import REGROUP
 from racoon_train.federated.contract import scrubbed
+from racoon_train.federated.rounds import last_round
 from racoon_train.job.job import Job, load_job
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ _FINISHED = "FINISHED"
 _IN_VAIN = 3
 _ABORT_S = 8.0
 CUT_SHORT = "cut short"
+_GOES_ON = (REGROUP, CUT_SHORT, QuorumLostError.code)
 _CONNECTION_LOST = (FLCommunicationError, NoConnection, NoReply, SessionClosed, SessionExpired, InternalError)
 
 
@@ -41,21 +42,20 @@ def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--kit", type=Path, required=True)
     asked.add_argument("--out", type=Path, required=True)
-    asked.add_argument("--sites", type=int, required=True)
     given = asked.parse_args()
-    answer = scrubbed(lambda: Coordinator(given.kit, given.out, sites=given.sites).run())
+    answer = scrubbed(lambda: Coordinator(given.kit, given.out).run())
     write_json(given.out / "coordinator.json", {"ended": answer})
 
 
 class Coordinator:
     """Who submits the job and looks after it."""
 
-    def __init__(self, kit: Path, out: Path, *, sites: int) -> None:
+    def __init__(self, kit: Path, out: Path) -> None:
         self._kit = kit
         self._out = out
-        self._sites = sites
+        self._sites = int(read_json(out / "plan.json")["sites"])
         self._job: Job = load_job(out / "job.json")
-        self._quorum = self._job.quorum_of(sites)
+        self._quorum = self._job.quorum_of(self._sites)
         self._submissions: list[dict[str, Any]] = []
 
     def run(self) -> str:
@@ -72,10 +72,10 @@ class Coordinator:
             self._submissions.append({"after_round": before, "ended": ended})
             write_json(self._out / "submissions.json", {"submissions": self._submissions})
             in_vain = 0 if last_round(self._out) > before else in_vain + 1
-            if ended not in (REGROUP, CUT_SHORT):
+            if ended not in _GOES_ON:
                 return ended
-            if in_vain == _IN_VAIN:
-                return FederationError.code
+            if in_vain >= (self._job.rules.round_attempts if ended == QuorumLostError.code else _IN_VAIN):
+                return ended if ended == QuorumLostError.code else FederationError.code
             wanted = self._quorum
 
     def _once(self, folder: Path, wanted: int) -> str:

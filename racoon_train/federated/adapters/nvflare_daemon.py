@@ -6,7 +6,7 @@ import os
 import runpy
 import sys
 
-from racoon_train.federated.adapters.leash import PARENT_VARIABLE, end_with_parent
+from racoon_train.federated.adapters.flower_daemon import PARENT_VARIABLE, end_with_parent
 
 _PROGRAMS = {
     "server": "nvflare.private.fed.app.server.server_train",

@@ -10,7 +10,7 @@ from nvflare.app_common.executors.client_api_executor import ClientAPIExecutor, 
 from nvflare.client.config import ExchangeFormat
 
 from racoon_data.errors import JobMismatchError
-from racoon_train.federated.adapters.leash import end_with_parent
+from racoon_train.federated.adapters.flower_daemon import end_with_parent
 
 _SCRIPT = Path(__file__).with_name("nvflare_client.py")
 
