@@ -62,7 +62,7 @@ def test_flare_gives_what_the_reference_gives(two_sites, tmp_path):
 
     ours, theirs = load_weights(model), load_weights(reference)
     assert all(np.allclose(ours[name], theirs[name], atol=1e-4) for name in theirs)
-    assert [dict(each.lost) for each in read_rounds(out)] == [{"site-0": "dataset.error"}] * 2
+    assert [dict(each.lost) for each in read_rounds(out)] == [{"site-0": "dataset.damaged"}] * 2
     metrics = json.loads((out / "evaluation.json").read_text())
     site = join("site-a", two_sites["site-a"], job, tmp_path / "reference")
     assert metrics["site-a"] == pytest.approx(dict(site.evaluate(theirs)), abs=1e-4)
