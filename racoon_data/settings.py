@@ -90,11 +90,12 @@ class LabelSettings(Frozen):
     """The label language, and which of its labels this site annotates.
 
     ``annotated`` empty means all. A label that is not listed is *not annotated* here, which
-    differs from absent.
+    differs from absent. ``readers`` lists the labels of readers who look for others than their site.
     """
 
     schema_file: str
     annotated: tuple[str, ...] = ()
+    readers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class ExportSettings(Frozen):
@@ -109,7 +110,7 @@ class ExportSettings(Frozen):
 
 
 class StudySettings(Frozen):
-    """A study file: one walk from query to dataset."""
+    """A study file: one walk from query to dataset. The recipe stands in it, or in a file of its own."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
     query: QuerySettings = QuerySettings()
@@ -118,6 +119,7 @@ class StudySettings(Frozen):
     labels: LabelSettings
     exports: tuple[ExportSettings, ...] = ()
     recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe_file: str = ""
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.25
 
 

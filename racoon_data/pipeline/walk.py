@@ -24,6 +24,7 @@ from racoon_data.pipeline.finish import finish_dataset
 from racoon_data.pipeline.plan import Plan
 from racoon_data.pipeline.propose import CaseItem, propose
 from racoon_data.pipeline.reviewed import without_rejected
+from racoon_data.pipeline.settle import settle
 from racoon_data.pipeline.staging import Staging
 from racoon_data.qc.codes import DUPLICATE
 from racoon_data.refs import CaseRef
@@ -59,6 +60,7 @@ def walk(plan: Plan, *, on_event: OnEvent = ignore) -> Account:
         site_name = site.settings.site.name
         proposal = propose(arrived, work=site.work, rule=plan.rule, site_name=site_name, exports=exports.files)
         proposal = without_rejected(proposal, latest_reviews(site.ledger, plan.name))
+        plan = replace(plan, recipe=settle(plan.recipe, proposal.items)) if proposal.items else plan
         with Staging(site.datasets / plan.name) as staging:
             order = _order(plan, staging)
             made = _build(plan, proposal.items, order=order, staging=staging, ledger=ledger, on_event=on_event)
@@ -87,6 +89,7 @@ def _order(plan: Plan, staging: Staging) -> Order:
         schema=plan.schema,
         annotated=plan.annotated,
         labels_required=plan.rule.labels_required,
+        annotated_by=plan.annotated_by,
     )
 
 
