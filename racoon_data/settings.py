@@ -19,6 +19,8 @@ class SiteTable(Frozen):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
     workers: Annotated[int, Field(ge=1)] = 1
+    memory_mb: Annotated[int, Field(ge=0)] = 0
+    """Most memory of one worker (MiB); 0 sets no bound."""
     operator: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$")] | None = None
     """Who works here, for the audit log; without it the name of the account."""
 
