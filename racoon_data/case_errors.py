@@ -87,3 +87,17 @@ class QualityError(CaseError):
 
     code = "case.quality"
     exit_code = ExitCode.QUALITY
+
+
+class LabelDriftError(CaseError):
+    """Resampling changed the volume of a label by more than the recipe allows."""
+
+    code = "case.label_drift"
+    exit_code = ExitCode.QUALITY
+
+
+class TooSmallError(CaseError):
+    """The harmonized image has fewer voxels along an axis than the recipe asks for."""
+
+    code = "case.too_small"
+    is_skip = True

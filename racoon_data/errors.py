@@ -24,6 +24,7 @@ from racoon_data.case_errors import CaseError as CaseError
 from racoon_data.case_errors import IncompleteLabelsError as IncompleteLabelsError
 from racoon_data.case_errors import IncompleteSeriesError as IncompleteSeriesError
 from racoon_data.case_errors import IncompleteStudyError as IncompleteStudyError
+from racoon_data.case_errors import LabelDriftError as LabelDriftError
 from racoon_data.case_errors import MisalignedChannelsError as MisalignedChannelsError
 from racoon_data.case_errors import NoAnnotationError as NoAnnotationError
 from racoon_data.case_errors import NoChannelError as NoChannelError
@@ -31,6 +32,7 @@ from racoon_data.case_errors import NotSelectedError as NotSelectedError
 from racoon_data.case_errors import QualityError as QualityError
 from racoon_data.case_errors import RecognizableFaceError as RecognizableFaceError
 from racoon_data.case_errors import RejectedCaseError as RejectedCaseError
+from racoon_data.case_errors import TooSmallError as TooSmallError
 from racoon_data.error_base import ExitCode as ExitCode
 from racoon_data.error_base import RacoonError as RacoonError
 from racoon_data.error_base import about as about
@@ -372,3 +374,10 @@ class DivergedError(FederationError):
 
     code = "federation.diverged"
     exit_code = ExitCode.QUALITY
+
+
+class PrivacyBudgetError(FederationError):
+    """The job would spend more of the patients' privacy than it allows."""
+
+    code = "federation.privacy_budget"
+    exit_code = ExitCode.POLICY

@@ -19,6 +19,8 @@ class SiteTable(Frozen):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
     workers: Annotated[int, Field(ge=1)] = 1
+    memory_mb: Annotated[int, Field(ge=0)] = 0
+    """Most memory of one worker (MiB); 0 sets no bound."""
     operator: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$")] | None = None
     """Who works here, for the audit log; without it the name of the account."""
 
@@ -65,6 +67,15 @@ class QuerySettings(Frozen):
     filters: dict[str, str] = Field(default_factory=dict)
 
 
+Preference = Annotated[
+    str,
+    Field(
+        pattern=r"^(annotated|thinnest|thickest|most_slices|thickness:[0-9]+(\.[0-9]+)?"
+        r"|contrast_phase:(native|arterial|venous|delayed)|(kernel|description|body_part):.+)$"
+    ),
+]
+
+
 class ChannelSettings(Frozen):
     """Which series may become one channel; see ``ChannelRule``."""
 
@@ -75,7 +86,11 @@ class ChannelSettings(Frozen):
     min_slices: Annotated[int, Field(ge=1)] = 3
     max_thickness_mm: float | None = None
     contrast: bool | None = None
-    prefer: tuple[Literal["annotated", "thinnest", "most_slices"], ...] = ("annotated",)
+    prefer: tuple[Preference, ...] = ("annotated",)
+    exclude: str = ""
+    body_part: str = ""
+    contrast_phase: Literal["", "native", "arterial", "venous", "delayed"] = ""
+    min_thickness_mm: float | None = None
 
 
 class CaseSettings(Frozen):
@@ -90,11 +105,12 @@ class LabelSettings(Frozen):
     """The label language, and which of its labels this site annotates.
 
     ``annotated`` empty means all. A label that is not listed is *not annotated* here, which
-    differs from absent.
+    differs from absent. ``readers`` lists the labels of readers who look for others than their site.
     """
 
     schema_file: str
     annotated: tuple[str, ...] = ()
+    readers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class ExportSettings(Frozen):
@@ -109,7 +125,7 @@ class ExportSettings(Frozen):
 
 
 class StudySettings(Frozen):
-    """A study file: one walk from query to dataset."""
+    """A study file: one walk from query to dataset. The recipe stands in it, or in a file of its own."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
     query: QuerySettings = QuerySettings()
@@ -118,6 +134,7 @@ class StudySettings(Frozen):
     labels: LabelSettings
     exports: tuple[ExportSettings, ...] = ()
     recipe: dict[str, Any] = Field(default_factory=dict)
+    recipe_file: str = ""
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.25
 
 

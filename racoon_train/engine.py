@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,20 @@ def _step(network: Any, optimizer: AdamW, batch: Batch, job: Job, step: int, hoo
     torch.nn.utils.clip_grad_norm_(network.parameters(), job.training.gradient_clip)
     optimizer.step(learning_rate(job, step))
     return value
+
+
+def mean_loss(network: Any, stream: Iterator[Batch], *, count: int) -> float:
+    """Give the mean loss over some batches without learning from them."""
+    import torch
+
+    where = next(network.parameters()).device
+    network.eval()
+    losses = []
+    with torch.inference_mode():
+        for batch in islice(stream, count):
+            outputs = network(_moved(batch.images, where))
+            losses.append(float(loss_of(outputs, _moved(batch.targets, where), annotated=batch.annotated)))
+    return sum(losses) / len(losses)
 
 
 def _moved(array: npt.NDArray[Any], where: Any) -> Any:

@@ -64,6 +64,18 @@ def reorient(volume: Volume, code: str) -> Volume:
 
 def reorient_array(array: npt.NDArray[Dtype], geometry: Geometry, code: str) -> tuple[npt.NDArray[Dtype], Geometry]:
     """Reorient an array ``[k, j, i]`` and its grid; see ``reorient``."""
+    order, flips = _moves(geometry, code)
+    ijk = array.transpose(2, 1, 0).transpose(order)
+    ijk = ijk[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+    return np.ascontiguousarray(ijk.transpose(2, 1, 0)), _turned(geometry, order, flips)
+
+
+def reorient_geometry(geometry: Geometry, code: str) -> Geometry:
+    """Give the grid that ``reorient`` would give, without any voxel."""
+    return _turned(geometry, *_moves(geometry, code))
+
+
+def _moves(geometry: Geometry, code: str) -> tuple[list[int], list[bool]]:
     check_code(code)
     now = _nearest_axes(geometry)
     order: list[int] = []
@@ -73,9 +85,7 @@ def reorient_array(array: npt.NDArray[Dtype], geometry: Geometry, code: str) -> 
         old = next(index for index, (body_axis, _) in enumerate(now) if body_axis == axis)
         order.append(old)
         flips.append(now[old][1] != sign)
-    ijk = array.transpose(2, 1, 0).transpose(order)
-    ijk = ijk[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
-    return np.ascontiguousarray(ijk.transpose(2, 1, 0)), _turned(geometry, order, flips)
+    return order, flips
 
 
 def _turned(geometry: Geometry, order: list[int], flips: list[bool]) -> Geometry:

@@ -20,12 +20,14 @@ from racoon_data.grid.boxes import Box, around, boxes_of, carried, cut, on, with
 from racoon_data.volumes import Volume
 
 IMAGE_INTERPOLATIONS = ("linear", "nearest", "bspline")
-LABEL_INTERPOLATIONS = ("linear", "nearest")
+LABEL_INTERPOLATIONS = ("linear", "nearest", "distance")
 AIR_HU = -1024.0
 
 # Shares this close are equal. Half and half goes to the label, because halving the resolution makes
 # many exact ties and small lesions would lose them all; between labels the smaller value wins.
 _TIE = np.float32(1e-5)
+_MARGIN = 3  # voxels around a label whose distance is measured
+_FAR_MM = 1e3
 
 _SITK = {"linear": sitk.sitkLinear, "nearest": sitk.sitkNearestNeighbor, "bspline": sitk.sitkBSpline}
 
@@ -99,13 +101,15 @@ def resample_labels(
 
     ``linear`` carries each label as its own smooth field and lets the strongest win, label against
     background included, which keeps small lesions and smooth borders where ``nearest`` makes steps.
+    ``distance`` carries the signed distance to each label's border: organs come out smoother and their volume closer,
+    lesions of a few voxels smaller (a table stands in docs/harmonize.md).
     Only the box around each label is touched, so many small components cost little.
 
     Args:
         array: Whole numbers or booleans indexed ``[k, j, i]``.
         source: Their grid.
         target: Grid to sample on.
-        interpolation: ``linear`` or ``nearest``.
+        interpolation: ``linear``, ``distance`` or ``nearest``.
 
     Returns:
         Values of the same dtype on the target grid.
@@ -119,30 +123,43 @@ def resample_labels(
     if interpolation == "nearest":
         sampled = _sample(np.ascontiguousarray(labels), index_map, target.shape, "nearest", 0.0)
     else:
-        sampled = _strongest(np.ascontiguousarray(labels), index_map, target.shape)
+        is_distance = interpolation == "distance"
+        spacing = source.spacing_mm if is_distance else None
+        sampled = _strongest(np.ascontiguousarray(labels), index_map, target.shape, spacing)
     return sampled.view(np.bool_) if array.dtype == np.bool_ else sampled
 
 
 def _strongest(
-    labels: npt.NDArray[Any], index_map: npt.NDArray[np.float64], shape: tuple[int, int, int]
+    labels: npt.NDArray[Any],
+    index_map: npt.NDArray[np.float64],
+    shape: tuple[int, int, int],
+    spacing_mm: Point | None,
 ) -> npt.NDArray[Any]:
+    """Let the strongest field win: shares of labels (background has the rest), or distances (positive inside)."""
     result = np.zeros(shape[::-1], dtype=labels.dtype)
     to_target = np.linalg.inv(index_map).astype(np.float64)
-    heres = boxes_of(labels, margin=1)
+    heres = boxes_of(labels, margin=_MARGIN if spacing_mm else 1)
     theres = {value: there for value, here in heres.items() if (there := carried(here, to_target, shape))}
     if not theres:
         return result
     block = around(theres.values())
     winner = cut(result, block)
     best, total = np.zeros((2, *winner.shape), dtype=np.float32)
+    if spacing_mm:
+        best -= 2 * _TIE
     for value, there in theres.items():
         here, inside = heres[value], within(there, block)
-        share = _share(cut(labels, here) == value, index_map, here, there)
+        mask = cut(labels, here) == value
+        if spacing_mm:
+            share = _distance(mask, spacing_mm, on(index_map, source=here, target=there), there)
+        else:
+            share = _share(mask, index_map, here, there)
+            cut(total, inside)[...] += share
         stronger = share > cut(best, inside) + _TIE
-        cut(total, inside)[...] += share
         cut(best, inside)[stronger] = share[stronger]
         cut(winner, inside)[stronger] = value
-    winner[best < 1.0 - total - _TIE] = 0
+    if not spacing_mm:
+        winner[best < 1.0 - total - _TIE] = 0
     return result
 
 
@@ -150,6 +167,29 @@ def _share(mask: npt.NDArray[np.bool_], index_map: npt.NDArray[np.float64], here
     """Sample one label's field, cut out at ``here``, on the block ``there`` of the target grid."""
     shifted = on(index_map, source=here, target=there)
     return _sample(mask.view(np.uint8), shifted, there.shape, "linear", 0.0)
+
+
+def _distance(mask: npt.NDArray[np.bool_], spacing_mm: Point, index_map: npt.NDArray[np.float64], there: Box) -> Any:
+    """Sample one label's signed distance (mm, positive inside): half of the map inside minus the map outside.
+
+    A map on its own is zero at the outermost voxels instead of between them and the first voxel outside.
+    """
+    maps = [_signed_distance(one, spacing_mm) for one in (mask, ~mask)]
+    return _sample((maps[0] - maps[1]) / np.float32(2), index_map, there.shape, "linear", -_FAR_MM)
+
+
+def _signed_distance(mask: npt.NDArray[np.bool_], spacing_mm: Point) -> npt.NDArray[np.float32]:
+    if mask.all() or not mask.any():
+        return np.full(mask.shape, _FAR_MM if mask.all() else -_FAR_MM, dtype=np.float32)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(mask).view(np.uint8))
+    image.SetSpacing([float(mm) for mm in spacing_mm])
+    finder = sitk.SignedMaurerDistanceMapImageFilter()
+    finder.SetNumberOfThreads(1)
+    finder.SquaredDistanceOff()
+    finder.UseImageSpacingOn()
+    finder.InsideIsPositiveOn()
+    distances: npt.NDArray[np.float32] = sitk.GetArrayFromImage(finder.Execute(image))
+    return distances
 
 
 def _sample(

@@ -1,22 +1,28 @@
-"""What resampling did to the labels: volume per label and per lesion, before and after."""
+"""What resampling did to the labels: volume per label and per lesion, before and after; lost lesions drawn again."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from racoon_data.errors import LabelDriftError
 from racoon_data.geometry import Geometry
+from racoon_data.grid.boxes import boxes_of, cut
 from racoon_data.grid.components import components, volumes_ml
 from racoon_data.grid.resample import resample_labels
-from racoon_data.labels import LabelMap
+from racoon_data.labels import BACKGROUND, IGNORE, LabelMap
 
 _DIGITS = 6
+_MOST_LESIONS = 50
 
 
-def label_drift(before: LabelMap, after: LabelMap, *, interpolation: str) -> list[dict[str, object]]:
-    """Compare label volumes across a change of grid.
+def settle_labels(
+    before: LabelMap, after: LabelMap, *, interpolation: str, keep: bool = True
+) -> tuple[LabelMap, list[dict[str, object]]]:
+    """Compare label volumes across a change of grid, and draw lesions again that no voxel of the new grid met.
 
     Every connected component is carried over by itself, the way its label was, so that a lesion that
     vanished is seen even where the label's total hardly changed.
@@ -25,33 +31,83 @@ def label_drift(before: LabelMap, after: LabelMap, *, interpolation: str) -> lis
         before: Labels on the source grid.
         after: The same labels on the target grid.
         interpolation: How they were carried over.
+        keep: Draw a lost lesion with the target voxels that most of its own voxels lie nearest to, as many as come
+            closest to its volume (at least one); other labels are never overwritten.
 
     Returns:
-        For each label that occurs, by voxel value: ``before_ml``, ``after_ml``, ``drift_percent``,
-        ``components``, how many ``vanished`` and the volume ``vanished_ml`` they had.
+        The labels, and for each label that occurs, by voxel value: ``before_ml``, ``after_ml``, ``drift_percent``,
+        ``components``, how many had ``vanished`` with what volume ``vanished_ml``, how many were ``restored``, and
+        ``lesions``: millilitres before and after of the largest ones, as they were carried over by themselves.
     """
-    values = sorted({int(value) for value in np.unique(before.array)} - {0})
-    return [_of_label(value, before, after, interpolation) for value in values]
+    array = after.array.copy()
+    values = sorted({int(value) for value in np.unique(before.array)} - {BACKGROUND, IGNORE})
+    rows = [_of_label(value, before, array, target=after.geometry, how=(interpolation, keep)) for value in values]
+    return replace(after, array=array), rows
 
 
-def _of_label(value: int, before: LabelMap, after: LabelMap, interpolation: str) -> dict[str, object]:
+def _of_label(
+    value: int, before: LabelMap, array: npt.NDArray[np.uint8], *, target: Geometry, how: tuple[str, bool]
+) -> dict[str, object]:
+    interpolation, keep = how
     numbered = components(before.array == value)
     sizes = np.array(volumes_ml(numbered, voxel_ml=before.geometry.voxel_ml))
-    carried = _carried(numbered, before.geometry, after.geometry, interpolation)
-    is_gone = np.bincount(carried.ravel(), minlength=len(sizes) + 1)[1:] == 0
-    before_ml, after_ml = float(sizes.sum()), int(np.count_nonzero(after.array == value)) * after.geometry.voxel_ml
+    carried = resample_labels(numbered, before.geometry, target, interpolation=interpolation)
+    reached = np.bincount(carried.ravel(), minlength=len(sizes) + 1)[1:] * target.voxel_ml
+    gone = [int(number) for number in np.flatnonzero(reached == 0) + 1]
+    restored = [
+        number for number in gone if keep and _restore(number, value, numbered, array, (before.geometry, target))
+    ]
+    before_ml, after_ml = float(sizes.sum()), int(np.count_nonzero(array == value)) * target.voxel_ml
+    largest = np.argsort(-sizes, kind="stable")[:_MOST_LESIONS]
     return {
         "value": value,
         "before_ml": round(before_ml, _DIGITS),
         "after_ml": round(after_ml, _DIGITS),
         "drift_percent": round(100.0 * (after_ml / before_ml - 1.0), 3),
         "components": len(sizes),
-        "vanished": int(is_gone.sum()),
-        "vanished_ml": round(float(sizes[is_gone].sum()), _DIGITS),
+        "vanished": len(gone),
+        "vanished_ml": round(float(sum(sizes[number - 1] for number in gone)), _DIGITS),
+        "restored": len(restored),
+        "lesions": [[round(float(sizes[i]), _DIGITS), round(float(reached[i]), _DIGITS)] for i in largest],
     }
 
 
-def _carried(
-    numbered: npt.NDArray[np.uint32], source: Geometry, target: Geometry, interpolation: str
-) -> npt.NDArray[Any]:
-    return resample_labels(numbered, source, target, interpolation=interpolation)
+def _restore(
+    number: int,
+    value: int,
+    numbered: npt.NDArray[np.uint32],
+    array: npt.NDArray[np.uint8],
+    grids: tuple[Geometry, Geometry],
+) -> bool:
+    """Draw one lost component on the target grid, in place; tell whether any voxel was free for it."""
+    source, target = grids
+    box = boxes_of((numbered == number).view(np.uint8))[1]
+    kji = np.argwhere(cut(numbered, box) == number)
+    ijk = kji[:, ::-1] + np.array(box.start)
+    index_map = np.linalg.inv(target.matrix) @ source.matrix
+    places = np.rint(np.round(index_map[:3, :3] @ ijk.T + index_map[:3, 3:], 6)).astype(int).T
+    inside = places[((places >= 0) & (places < np.array(target.shape))).all(axis=1)]
+    nearest, votes = np.unique(inside, axis=0, return_counts=True)
+    wanted = max(1, round(len(kji) * source.voxel_ml / target.voxel_ml))
+    free: list[tuple[Any, ...]] = []
+    for place in np.argsort(-votes, kind="stable"):
+        voxel = tuple(nearest[place][::-1].tolist())
+        if array[voxel] in (BACKGROUND, IGNORE) and len(free) < wanted:
+            free.append(voxel)
+    for voxel in free:
+        array[voxel] = value
+    return bool(free)
+
+
+def check_drift(rows: list[dict[str, object]], most_percent: float | None) -> None:
+    """Refuse a case one of whose labels changed its volume by more than a recipe allows.
+
+    Raises:
+        LabelDriftError: It names the voxel value and the volumes.
+    """
+    for row in rows:
+        drift = row["drift_percent"]
+        if most_percent is not None and isinstance(drift, float) and abs(drift) > most_percent:
+            message = f"label {row['value']} went from {row['before_ml']} to {row['after_ml']} ml ({drift:+} %)"
+            hint = f"the recipe allows {most_percent:g} %: choose a finer spacing or another label_interpolation"
+            raise LabelDriftError(message, hint=hint)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from racoon_data.errors import GridMismatchError, NoAnnotationError, SettingsError, UnknownLabelError
 from racoon_data.geometry import SAME_GRID_MM, Geometry
 from racoon_data.harmonize.codes import Key, code_key, name_keys
-from racoon_data.harmonize.fuse import check_policy, fuse, paint
+from racoon_data.harmonize.fuse import SINGLE, Fused, check_policy, fuse, ignore, paint
 from racoon_data.harmonize.label_schema import PARTS, Demand, demands_of, load_schema, names_of, schema_from
 from racoon_data.labels import Annotation, CodedConcept, Label, LabelMap, LabelSchema, Mask, Segment
 
-__all__ = ["LabelMatch", "Mapped", "describe", "load_schema", "map_annotations", "match_segment", "schema_from"]
+__all__ = [
+    "LabelMatch",
+    "MapRules",
+    "Mapped",
+    "describe",
+    "load_schema",
+    "map_annotations",
+    "match_segment",
+    "schema_from",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,72 +88,132 @@ def match_segment(segment: Segment, schema: LabelSchema) -> LabelMatch:
     return LabelMatch(next(iter(fitting.values())), by="name" if own else "meaning")
 
 
+@dataclass(frozen=True, slots=True)
+class MapRules:
+    """How segments become one label map.
+
+    Attributes:
+        annotated: Labels this site annotates, empty for all. A segment of another label is listed as unmapped and not
+            drawn, because its absence elsewhere would mean nothing.
+        annotated_by: Labels a reader annotates, for readers who look for other labels than their site; a reader who
+            does not look for a label has no vote on it.
+        policy: Several readers to one; see ``fuse``.
+        undecided: What readers leave open becomes ``outside`` or ``ignore``.
+        unmapped: Segments of no label are listed, and drawn as background (``list``) or as ``ignore``; ``refuse``
+            refuses the case.
+        not_annotated: Voxels without a label, in a case where not every label was looked for, are ``background`` or
+            ``ignore``.
+    """
+
+    annotated: tuple[str, ...] = ()
+    annotated_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    policy: str = "union"
+    undecided: str = "outside"
+    unmapped: str = "list"
+    not_annotated: str = "background"
+
+
+_PLAIN = MapRules()
+
+
 def map_annotations(
-    annotations: Sequence[Annotation],
-    schema: LabelSchema,
-    *,
-    geometry: Geometry,
-    annotated: tuple[str, ...] = (),
-    policy: str = "union",
+    annotations: Sequence[Annotation], schema: LabelSchema, *, geometry: Geometry, rules: MapRules = _PLAIN
 ) -> Mapped:
     """Bring every mask on an image into one label map.
 
     Several files of one reader are put together label by label (one lesion per file is common);
-    then ``policy`` makes one of several readers.
+    then ``rules.policy`` makes one of several readers.
 
     Args:
         annotations: What was read for one image; those without masks are passed over.
         schema: The label language.
         geometry: The image's grid; every mask must lie on it.
-        annotated: Labels this site annotates, empty for all. A segment of another label is listed
-            as unmapped and not drawn, because its absence elsewhere would mean nothing.
-        policy: ``union``, ``majority`` or ``single:<reader>``.
+        rules: What counts and who wins.
 
     Raises:
-        SettingsError: ``annotated`` or ``policy`` names something unknown.
+        SettingsError: The rules name something unknown.
         NoAnnotationError: There is no mask, or none of the single reader.
         UnknownLabelError: There are masks and not one of them is a label of the schema; an empty
-            map would claim that nothing is there.
+            map would claim that nothing is there. Or one is none, and the rules refuse that.
         GridMismatchError: A mask lies on another grid.
     """
-    check_policy(policy)
-    looked_for = _looked_for(schema, annotated)
+    check_policy(rules.policy)
     masked = [annotation for annotation in annotations if annotation.masks]
     if not masked:
         raise NoAnnotationError("no annotation of this image holds a mask", hint="allow cases without labels")
-    outlined, unmapped, known = _sort(masked, schema, geometry=geometry, looked_for=looked_for)
-    if not known:
-        message = f"no segment is a label of {schema.name}: {'; '.join(sorted(unmapped))}"
-        raise UnknownLabelError(message, hint="add its code or name to the label schema; see racoon labels check")
     readers = tuple(sorted({annotation.reader for annotation in masked}))
-    fused = {label: fuse(by_reader, policy=policy, among=readers) for label, by_reader in outlined.items()}
-    present = {label: mask for label, mask in fused.items() if mask is not None}
-    array, overwritten = paint(present, geometry.array_shape)
-    label_map = LabelMap(array, geometry, annotated=looked_for, overwritten=overwritten)
-    return Mapped(label_map, tuple(sorted(unmapped)), readers)
+    looked_for = {reader: _looked_for_by(reader, schema, rules) for reader in readers}
+    found = _sort(masked, schema, geometry=geometry, looked_for=looked_for)
+    if not found.is_known or (rules.unmapped == "refuse" and found.strangers):
+        what = "a segment is no" if found.is_known else "no segment is a"
+        message = f"{what} label of {schema.name}: {'; '.join(sorted(found.unmapped))}"
+        raise UnknownLabelError(message, hint="add its code or name to the label schema; see racoon labels check")
+    label_map = _fused(found, schema, looked_for, rules=rules, geometry=geometry)
+    return Mapped(label_map, tuple(sorted(found.unmapped)), readers)
+
+
+def _fused(
+    found: _Found,
+    schema: LabelSchema,
+    looked_for: Mapping[str, tuple[str, ...]],
+    *,
+    rules: MapRules,
+    geometry: Geometry,
+) -> LabelMap:
+    fused: dict[Label, Fused] = {}
+    for label, by_reader in found.outlined.items():
+        among = [reader for reader, names in looked_for.items() if label.name in names]
+        if (one := fuse(by_reader, policy=rules.policy, among=among)) is not None:
+            fused[label] = one
+    array, overwritten = paint({label: one.mask for label, one in fused.items()}, geometry.array_shape)
+    if rules.undecided == "ignore":
+        ignore(array, (one.undecided for one in fused.values() if one.undecided is not None))
+    if rules.unmapped == "ignore":
+        ignore(array, found.strangers)
+    chosen = rules.policy.removeprefix(SINGLE) if rules.policy.startswith(SINGLE) else None
+    counted = [names for reader, names in looked_for.items() if chosen in (None, reader)]
+    names = tuple(label.name for label in schema.labels if any(label.name in own for own in counted))
+    if rules.not_annotated == "ignore" and len(names) < len(schema.labels):
+        ignore(array, [np.ones_like(array, dtype=np.bool_)])
+    by_reader_names = tuple(looked_for.items()) if rules.annotated_by else ()
+    return LabelMap(array, geometry, annotated=names, overwritten=overwritten, annotated_by=by_reader_names)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Masks by label and reader; what is no label, as words and as masks; whether any label was known."""
+
+    outlined: dict[Label, dict[str, Mask]] = field(default_factory=lambda: defaultdict(dict))
+    unmapped: set[str] = field(default_factory=set)
+    strangers: list[Mask] = field(default_factory=list)
+    is_known: bool = False
 
 
 def _sort(
-    annotations: Iterable[Annotation], schema: LabelSchema, *, geometry: Geometry, looked_for: tuple[str, ...]
-) -> tuple[dict[Label, dict[str, Mask]], set[str], bool]:
+    annotations: Iterable[Annotation],
+    schema: LabelSchema,
+    *,
+    geometry: Geometry,
+    looked_for: Mapping[str, tuple[str, ...]],
+) -> _Found:
     """Put each mask under its label and reader; list the others; say whether any label was known."""
-    outlined: dict[Label, dict[str, Mask]] = defaultdict(dict)
-    unmapped: set[str] = set()
-    known = False
+    found = _Found()
     for annotation in annotations:
         _check_grid(annotation, geometry)
-        for found in annotation.masks:
-            match = match_segment(found.segment, schema)
-            known = known or match.label is not None
+        for one in annotation.masks:
+            match = match_segment(one.segment, schema)
+            found.is_known = found.is_known or match.label is not None
             if match.label is None:
-                unmapped.add(describe(found.segment) + (f": {match.why}" if match.why else ""))
-            elif match.label.name not in looked_for:
-                unmapped.add(f"{describe(found.segment)}: {match.label.name} is not annotated at this site")
+                found.unmapped.add(describe(one.segment) + (f": {match.why}" if match.why else ""))
+                found.strangers.append(one.mask)
+            elif match.label.name not in looked_for[annotation.reader]:
+                found.unmapped.add(f"{describe(one.segment)}: {match.label.name} is not annotated at this site")
+                found.strangers.append(one.mask)
             else:
-                by_reader = outlined[match.label]
+                by_reader = found.outlined[match.label]
                 before = by_reader.get(annotation.reader)
-                by_reader[annotation.reader] = found.mask if before is None else np.logical_or(before, found.mask)
-    return outlined, unmapped, known
+                by_reader[annotation.reader] = one.mask if before is None else np.logical_or(before, one.mask)
+    return found
 
 
 def _check_grid(annotation: Annotation, geometry: Geometry) -> None:
@@ -156,13 +225,25 @@ def _check_grid(annotation: Annotation, geometry: Geometry) -> None:
         )
 
 
-def _looked_for(schema: LabelSchema, annotated: tuple[str, ...]) -> tuple[str, ...]:
-    names = tuple(label.name for label in schema.labels)
-    if unknown := sorted(set(annotated) - set(names)):
-        raise SettingsError(
-            f"labels.annotated: {', '.join(unknown)} is no label of {schema.name}", hint=f"one of: {', '.join(names)}"
-        )
-    return tuple(name for name in names if name in annotated) if annotated else names
+def check_rules(schema: LabelSchema, rules: MapRules) -> None:
+    """Refuse rules that name a label the schema does not have.
+
+    Raises:
+        SettingsError: It names the key and the label.
+    """
+    names = [label.name for label in schema.labels]
+    lists = {"annotated": rules.annotated, **{f"readers.{who}": own for who, own in rules.annotated_by.items()}}
+    for key, listed in lists.items():
+        if unknown := sorted(set(listed) - set(names)):
+            message = f"labels.{key}: {', '.join(unknown)} is no label of {schema.name}"
+            raise SettingsError(message, hint=f"one of: {', '.join(names)}")
+
+
+def _looked_for_by(reader: str, schema: LabelSchema, rules: MapRules) -> tuple[str, ...]:
+    check_rules(schema, rules)
+    own, site = rules.annotated_by.get(reader), rules.annotated
+    names = (label.name for label in schema.labels)
+    return tuple(name for name in names if (not site or name in site) and (own is None or name in own))
 
 
 def _by_code(segment: Segment, labels: Iterable[Label]) -> list[Label]:

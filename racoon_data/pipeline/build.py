@@ -21,9 +21,10 @@ from racoon_data.errors import DanglingReferenceError, GridMismatchError, Incomp
 from racoon_data.files.manifest import CaseRecord
 from racoon_data.files.sidecar import software
 from racoon_data.geometry import SAME_GRID_MM, Geometry
+from racoon_data.grid.places import place_rows
 from racoon_data.harmonize.harmonize import harmonize
-from racoon_data.harmonize.label_mapping import Mapped, map_annotations
-from racoon_data.harmonize.recipe import Recipe
+from racoon_data.harmonize.label_mapping import Mapped, MapRules, map_annotations
+from racoon_data.harmonize.recipe import Recipe, map_rules
 from racoon_data.labels import Annotation, LabelSchema
 from racoon_data.pipeline.propose import CaseItem
 from racoon_data.qc.checks import check_case
@@ -40,6 +41,7 @@ class Order:
         schema: The label language.
         annotated: Labels this site annotates.
         labels_required: Refuse a case without a usable mask.
+        annotated_by: Labels a reader annotates, for readers who look for others than their site.
     """
 
     root: Path
@@ -47,6 +49,19 @@ class Order:
     schema: LabelSchema
     annotated: tuple[str, ...]
     labels_required: bool
+    annotated_by: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def map_rules(self) -> MapRules:
+        """How segments become labels."""
+        return map_rules(self.recipe, annotated=self.annotated, annotated_by=dict(self.annotated_by))
+
+    @property
+    def sha256(self) -> str:
+        """Hash what every case depends on: with another hash all cases are built again."""
+        labels = [self.annotated, self.annotated_by, self.labels_required]
+        facts = [self.recipe.sha256, asdict(self.schema), labels, software()]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def fingerprint(self, item: CaseItem) -> str:
         """Hash everything the files of a case depend on: its sources, the order and the software."""
@@ -56,7 +71,7 @@ class Order:
             [(name, series.ref.series_uid, series.part) for name, series in item.channels],
             self.recipe.sha256,
             asdict(self.schema),
-            [self.annotated, self.labels_required, item.relative_day],
+            [self.annotated, self.annotated_by, self.labels_required, item.relative_day],
             software(),
         ]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -120,7 +135,7 @@ def read_case(item: CaseItem, order: Order) -> Case:
         relative_day=item.relative_day,
         sources=tuple(one.source for one in annotations),
         unmapped=mapped.unmapped if mapped else (),
-        steps=(*(step for _, steps in read for step in steps), *_notes(annotations)),
+        steps=(*(step for _, steps in read for step in steps), *_notes(annotations), *_places(mapped)),
     )
 
 
@@ -141,6 +156,16 @@ def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:
     return tuple(
         {"step": "read", "source": one.source.sop_uid, "note": note} for one in annotations for note in one.remarks
     )
+
+
+def _places(mapped: Mapped | None) -> tuple[dict[str, object], ...]:
+    """Record where each label was outlined, before anything moves it: quality control compares."""
+    if mapped is None:
+        return ()
+    grid = mapped.label_map.geometry
+    spacing_mm = [round(mm, 6) for mm in grid.spacing_mm]
+    rows = [{**row, "spacing_mm": spacing_mm} for row in place_rows(mapped.label_map.array, grid)]
+    return ({"step": "label_places", "labels": rows},) if rows else ()
 
 
 def _channel(name: str, series: Series, recipe: Recipe) -> tuple[Channel, list[dict[str, object]]]:
@@ -199,5 +224,4 @@ def _labels(annotations: Sequence[Annotation], order: Order, grid: Geometry) -> 
     with_masks = tuple(one for one in annotations if one.masks)
     if not with_masks and not order.labels_required:
         return None
-    policy = order.recipe.fuse
-    return map_annotations(with_masks, order.schema, geometry=grid, annotated=order.annotated, policy=policy)
+    return map_annotations(with_masks, order.schema, geometry=grid, rules=order.map_rules)

@@ -11,7 +11,6 @@ from racoon_data.files.manifest import SplitMemory
 from racoon_data.pipeline.account import Account
 from racoon_data.pipeline.build import Built
 from racoon_data.pipeline.plan import Plan
-from racoon_data.qc.findings import issues_across, write_issues
 from racoon_data.qc.report import write_report
 
 
@@ -42,9 +41,7 @@ def finish_dataset(
         splits=splits,
     )
     manifest = write_manifest(root, facts, [one.record for one in built], account.outcomes)
-    issues = [issue for one in built for issue in one.issues]
-    write_issues(root, [*issues, *issues_across(root, manifest)])
     for name in plugins.found(plugins.EXPORTERS):
         plugins.load(plugins.EXPORTERS, name)().export(root)
-    write_report(root)
+    write_report([root], workers=plan.site.settings.site.workers)
     return manifest

@@ -10,8 +10,8 @@ from racoon_data.cases import CaseRule, ChannelRule
 from racoon_data.dataset.writer import check_label_values
 from racoon_data.errors import SettingsError
 from racoon_data.harmonize.case_rules import check_rule
-from racoon_data.harmonize.label_mapping import load_schema
-from racoon_data.harmonize.recipe import Recipe, recipe_from
+from racoon_data.harmonize.label_mapping import MapRules, check_rules, load_schema
+from racoon_data.harmonize.recipe import Recipe, load_recipe, recipe_from
 from racoon_data.labels import LabelSchema
 from racoon_data.pacs.peer import Node
 from racoon_data.pacs.profile import known_node
@@ -50,6 +50,7 @@ class Plan:
         recipe: How images and labels are harmonized.
         test_fraction: Share of patients kept for testing.
         exports: Folders of other tools' annotations.
+        annotated_by: Labels a reader annotates, for readers who look for others than their site.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Plan:
     recipe: Recipe
     test_fraction: float
     exports: tuple[ExportFolder, ...] = ()
+    annotated_by: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
@@ -85,10 +87,22 @@ def plan_study(site: Site, study: StudySettings, *, base: Path) -> Plan:
         rule=_rule(study),
         schema=schema,
         annotated=_annotated(schema, study.labels.annotated),
-        recipe=recipe_from(study.recipe),
+        annotated_by=_readers(schema, study),
+        recipe=_recipe(study, base),
         test_fraction=study.test_fraction,
         exports=tuple(_export(one, base) for one in study.exports),
     )
+
+
+def _recipe(study: StudySettings, base: Path) -> Recipe:
+    if study.recipe and study.recipe_file:
+        raise SettingsError("recipe_file and [recipe] are both given", hint="keep one of them")
+    return load_recipe(base / study.recipe_file) if study.recipe_file else recipe_from(study.recipe)
+
+
+def _readers(schema: LabelSchema, study: StudySettings) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    check_rules(schema, MapRules(annotated_by=study.labels.readers))
+    return tuple(sorted(study.labels.readers.items()))
 
 
 def _export(settings: ExportSettings, base: Path) -> ExportFolder:

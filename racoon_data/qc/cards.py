@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from racoon_data.cases import QcIssue, Severity
-from racoon_data.events import OnEvent
-from racoon_data.files.case_sidecar import CaseSidecar, load_sidecar
+from racoon_data.files.case_sidecar import CaseSidecar
 from racoon_data.files.manifest import CaseRecord, Manifest
-from racoon_data.files.nifti import read_nifti
-from racoon_data.geometry import Point
-from racoon_data.qc.thumbnails import Thumbnail, hex_of, thumbnails
-from racoon_data.refs import CaseRef
-from racoon_data.runner.run import run_items
-from racoon_data.volumes import Volume
+from racoon_data.qc.inspect import Inspection
+from racoon_data.qc.look import Seen
+from racoon_data.qc.thumbnails import Thumbnail, hex_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +28,39 @@ class Card:
     """What the gallery shows of a case.
 
     Attributes:
-        record: Its entry of the manifest.
-        thumbnails: Its pictures; none where it could not be drawn.
-        trouble: Why it could not be drawn.
+        seen: The case as it was seen.
+        number: Which dataset it belongs to.
+        site: Whose it is.
+        anchor: Its name on its page.
+        page: File of its page, empty for the first.
         issues: Its findings.
         volumes: Its labels.
-        scanner: Manufacturer and model.
-        kernel: Reconstruction kernel.
-        spacing_mm: Spacing along i, j, k.
         facts: Acquisition and grid in a few words.
     """
 
-    record: CaseRecord
-    thumbnails: tuple[Thumbnail, ...]
-    trouble: str
+    seen: Seen
+    number: int
+    site: str
+    anchor: str
+    page: str
     issues: tuple[QcIssue, ...]
     volumes: tuple[VolumeRow, ...]
-    scanner: str
-    kernel: str
-    spacing_mm: Point
     facts: str
+
+    @property
+    def record(self) -> CaseRecord:
+        """Its entry of the manifest."""
+        return self.seen.record
+
+    @property
+    def thumbnails(self) -> tuple[Thumbnail, ...]:
+        """Its pictures; none where it could not be drawn."""
+        return self.seen.thumbnails
+
+    @property
+    def trouble(self) -> str:
+        """Why it could not be drawn."""
+        return self.seen.trouble
 
     @property
     def fails(self) -> int:
@@ -71,9 +79,8 @@ class Card:
 
     @property
     def words(self) -> str:
-        """Everything the text filter searches."""
-        own = (self.record.case_id, self.record.patient, self.record.split, self.facts, self.told)
-        return " ".join((*own, *(f"{issue.code} {issue.message}" for issue in self.issues)))
+        """Everything the text filter searches that does not stand on the card."""
+        return " ".join((self.site, *(f"{issue.code} {issue.message}" for issue in self.issues)))
 
     @property
     def kinds(self) -> str:
@@ -84,77 +91,60 @@ class Card:
         kinds += ["unlabelled"] if self.record.label is None else []
         return " ".join(kinds)
 
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    root: Path
-    image: str
-    label: str | None
-    unit: str
-    names: tuple[tuple[int, str], ...]
+    @property
+    def href(self) -> str:
+        """Where a link to it leads, from the first page."""
+        return f"{self.page}#{self.anchor}"
 
 
-def cards_of(
-    root: Path, manifest: Manifest, issues: Sequence[QcIssue], *, workers: int, on_event: OnEvent
-) -> tuple[Card, ...]:
-    """Draw every case and lay out its card; a case that cannot be drawn says why.
+def cards_of(inspections: Sequence[Inspection], *, per_page: int, page_name: str) -> tuple[Card, ...]:
+    """Lay out the card of every case, dataset after dataset.
 
-    Raises:
-        DamagedDatasetError: A sidecar is missing or damaged.
+    Args:
+        inspections: Datasets as they were seen.
+        per_page: Cases a page.
+        page_name: File of a further page, with ``{}`` for its number.
     """
-    names = tuple((label.value, label.name) for label in manifest.label_schema.labels)
-    sidecars = [load_sidecar(root / record.sidecar) for record in manifest.cases]
-    jobs = [
-        (CaseRef(record.case_id), _Job(root, record.images[0], record.label, sidecar.channels[0].unit, names))
-        for record, sidecar in zip(manifest.cases, sidecars, strict=True)
-    ]
-    by_case: dict[str, list[QcIssue]] = defaultdict(list)
-    for issue in issues:
-        by_case[issue.case.case_id].append(issue)
-    results = run_items("draw", jobs, _draw, workers=workers, on_event=on_event)
-    return tuple(
-        _card(record, sidecar, names, result.value or (), result.outcome.message, by_case[record.case_id])
-        for record, sidecar, result in zip(manifest.cases, sidecars, results, strict=True)
-    )
+    cards: list[Card] = []
+    for number, inspection in enumerate(inspections):
+        by_case: dict[str, list[QcIssue]] = defaultdict(list)
+        for issue in inspection.issues:
+            by_case[issue.case.case_id].append(issue)
+        for seen in inspection.cases:
+            page = len(cards) // per_page + 1
+            name = seen.record.case_id if len(inspections) == 1 else f"{number + 1}-{seen.record.case_id}"
+            cards.append(
+                Card(
+                    seen=seen,
+                    number=number,
+                    site=inspection.manifest.site,
+                    anchor=f"case-{name}",
+                    page=page_name.format(page) if page > 1 else "",
+                    issues=tuple(by_case[seen.record.case_id]),
+                    volumes=_volume_rows(seen.record, inspection.manifest),
+                    facts=_facts(seen.sidecar) if seen.sidecar else "no readable sidecar",
+                )
+            )
+    return tuple(cards)
 
 
-def _draw(job: _Job) -> tuple[Thumbnail, ...]:
-    array, geometry = read_nifti(job.root / job.image)
-    labels = read_nifti(job.root / job.label)[0] if job.label else None
-    return thumbnails(Volume(array, geometry, job.unit), labels, names=dict(job.names))
-
-
-def _card(
-    record: CaseRecord,
-    sidecar: CaseSidecar,
-    names: Sequence[tuple[int, str]],
-    pictures: tuple[Thumbnail, ...],
-    trouble: str,
-    issues: Sequence[QcIssue],
-) -> Card:
+def _facts(sidecar: CaseSidecar) -> str:
     made = sidecar.channels[0].acquisition
-    kernel = " ".join(made.convolution_kernel)
     scanner = f"{made.manufacturer} {made.manufacturers_model_name}".strip()
     spacing = " × ".join(f"{value:.3g}" for value in sidecar.geometry.spacing_mm)
     size = " × ".join(map(str, sidecar.geometry.size))
-    facts = (made.modality, scanner, kernel, f"{size} voxels of {spacing} mm", sidecar.geometry.orientation)
-    return Card(
-        record=record,
-        thumbnails=pictures,
-        trouble=trouble,
-        issues=tuple(issues),
-        volumes=_volume_rows(record, names),
-        scanner=scanner,
-        kernel=kernel,
-        spacing_mm=sidecar.geometry.spacing_mm,
-        facts=" · ".join(fact for fact in facts if fact),
-    )
+    kernel = " ".join(made.convolution_kernel)
+    facts: Iterable[str] = (made.modality, scanner, kernel, f"{size} voxels of {spacing} mm")
+    return " · ".join(fact for fact in (*facts, sidecar.geometry.orientation) if fact)
 
 
-def _volume_rows(record: CaseRecord, names: Sequence[tuple[int, str]]) -> tuple[VolumeRow, ...]:
+def _volume_rows(record: CaseRecord, manifest: Manifest) -> tuple[VolumeRow, ...]:
     if record.label is None:
         return ()
-    return tuple(VolumeRow(name, hex_of(value), _volume_words(record.label_ml.get(name))) for value, name in names)
+    return tuple(
+        VolumeRow(label.name, hex_of(label.value), _volume_words(record.label_ml.get(label.name)))
+        for label in manifest.label_schema.labels
+    )
 
 
 def _volume_words(volume_ml: float | None) -> str:

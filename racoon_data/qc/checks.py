@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from racoon_data.cases import Case, QcIssue
 from racoon_data.geometry import SAME_GRID_MM
-from racoon_data.labels import BACKGROUND, IGNORE, LabelSchema
+from racoon_data.labels import IGNORE, LabelSchema
 from racoon_data.qc import codes
-from racoon_data.refs import CaseRef
+from racoon_data.qc.drifts import volume_drift
+from racoon_data.qc.facts import CaseFacts, ChannelStated, LabelFacts, Stated
+from racoon_data.qc.laterality import wrong_side
+from racoon_data.qc.measure import measure
+from racoon_data.qc.moved import displaced
 
 # Air is -1000 HU. Above this nothing of an image is air; below the second value nothing is tissue
 # (emphysema goes down to about -980 in single voxels, its median stays above -970).
 _NO_AIR_HU = -300.0
 _AIR_HU = -970.0
-# Tissue of a CT stored without its intercept of -1024 stands here.
-_UNSCALED_HU = (874.0, 1274.0)
 _UNSCALED_SHARE = 0.05
-_DRIFT_PERCENT = 10.0
-_SAMPLE = 200_000
+_OUTSIDE_SHARE = 0.5
+# Where an image was carried onto another grid, slices at its ends may lie outside the source.
+_RESAMPLED_BLANKS = 0.1
+# The mirror image of a mask fits where the image rises (or falls) inward nearly all along its boundary.
+_NO_FIT, _GOOD_FIT = 0.6, 0.85
+_FITS_RATIO, _FITS_RANGE = 4.0, 0.05
 
-Check = Callable[[Case, LabelSchema], Iterator[QcIssue]]
+Check = Callable[[CaseFacts], Iterator[QcIssue]]
 
 
 def check_case(case: Case, schema: LabelSchema) -> tuple[QcIssue, ...]:
-    """Look at one harmonized case.
+    """Look at one harmonized case before it is written.
 
     Args:
         case: Images, labels, annotations and the steps that led here.
@@ -38,152 +41,178 @@ def check_case(case: Case, schema: LabelSchema) -> tuple[QcIssue, ...]:
     Returns:
         What was seen, in the order of ``CHECKS``; nothing for a clean case.
     """
-    return tuple(issue for check in CHECKS for issue in check(case, schema))
+    return check_facts(facts_of(case, schema))
 
 
-def non_finite(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
+def check_facts(facts: CaseFacts) -> tuple[QcIssue, ...]:
+    """Look at one case whose voxels were measured; see ``check_case``."""
+    return tuple(issue for check in CHECKS for issue in check(facts))
+
+
+def facts_of(case: Case, schema: LabelSchema) -> CaseFacts:
+    """Measure a case in memory."""
+    channels = tuple(
+        ChannelStated(one.name, one.volume.unit, one.acquisition.modality, kernel=" ".join(one.acquisition.kernel))
+        for one in case.channels
+    )
+    label_map = case.label_map
+    stated = Stated(
+        ref=case.ref,
+        channels=channels,
+        schema=schema,
+        ignore_value=IGNORE,
+        annotated=label_map.annotated if label_map else (),
+        unmapped=case.unmapped,
+        steps=case.steps,
+        is_outlined=any(mask.mask.any() for one in case.annotations for mask in one.masks),
+    )
+    labels = (label_map.array, label_map.geometry) if label_map else None
+    volumes = [channel.volume for channel in case.channels]
+    return CaseFacts(stated, measure(volumes, labels, modality=channels[0].modality))
+
+
+def non_finite(facts: CaseFacts) -> Iterator[QcIssue]:
     """Find voxels that are no numbers."""
-    for channel in case.channels:
-        array = channel.volume.array
-        if array.dtype.kind == "f" and (bad := array.size - int(np.isfinite(array).sum())):
-            yield codes.NON_FINITE.of(case.ref, f"{channel.name}: {bad} of {array.size} voxels are not finite")
+    for channel, image in zip(facts.stated.channels, facts.measured.images, strict=True):
+        if image.non_finite:
+            total = int(np.prod(image.geometry.shape))
+            measured = f"{channel.name}: {image.non_finite} of {total} voxels are not finite"
+            yield codes.NON_FINITE.of(facts.ref, measured)
 
 
-def constant(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
+def constant(facts: CaseFacts) -> Iterator[QcIssue]:
     """Find images without contrast."""
-    for channel in case.channels:
-        array = channel.volume.array
-        if array.size and array.min() == array.max():
-            yield codes.CONSTANT.of(case.ref, f"{channel.name}: every voxel is {array.flat[0]}")
+    for channel, image in zip(facts.stated.channels, facts.measured.images, strict=True):
+        if image.low == image.high and not image.non_finite:
+            yield codes.CONSTANT.of(facts.ref, f"{channel.name}: every voxel is {image.low:g}")
 
 
-def no_rescale(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
+def no_rescale(facts: CaseFacts) -> Iterator[QcIssue]:
     """Find CTs whose values are no HU: no air at the low end, and tissue a thousand too high."""
-    for channel in case.channels:
-        if channel.acquisition.modality != "CT" or channel.volume.unit != "HU":
-            continue
-        values = _sample(channel.volume.array)
-        low = float(np.percentile(values, 1)) if values.size else _NO_AIR_HU
-        share = float(np.mean((values > _UNSCALED_HU[0]) & (values < _UNSCALED_HU[1]))) if values.size else 0.0
-        if low > _NO_AIR_HU and share > _UNSCALED_SHARE:
-            message = f"{channel.name}: 1st percentile {low:.0f} HU, {share:.0%} of voxels around +1024; air is -1000"
-            yield codes.NO_RESCALE.of(case.ref, message)
+    for channel, image in zip(facts.stated.channels, facts.measured.images, strict=True):
+        is_hu = channel.modality in ("CT", "") and channel.unit == "HU"
+        if is_hu and image.p01 > _NO_AIR_HU and image.unscaled_share > _UNSCALED_SHARE:
+            seen = f"1st percentile {image.p01:.0f} HU, {image.unscaled_share:.0%} of voxels around +1024"
+            yield codes.NO_RESCALE.of(facts.ref, f"{channel.name}: {seen}; air is -1000")
 
 
-def _sample(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Take every n-th finite voxel: enough for percentiles, quick on large volumes."""
-    values = array.ravel()[:: max(1, array.size // _SAMPLE)]
-    return np.asarray(values[np.isfinite(values)])
+def truncated(facts: CaseFacts) -> Iterator[QcIssue]:
+    """Find volumes that are shorter than they were written, lie elsewhere, or end in blank slices."""
+    image, written = facts.measured.images[0], facts.stated.geometry
+    name, shape = facts.stated.channels[0].name, image.geometry.shape
+    if written is not None and written.shape != shape:
+        yield codes.TRUNCATED.of(facts.ref, f"{name}: {_size(shape)} voxels, written were {_size(written.shape)}")
+    elif written is not None and not written.same_grid(image.geometry, tol_mm=SAME_GRID_MM):
+        apart = np.linalg.norm(np.subtract(written.position_lps((0, 0, 0)), image.geometry.position_lps((0, 0, 0))))
+        spacing = " × ".join(f"{mm:.3g}" for mm in image.geometry.spacing_mm)
+        yield codes.MOVED.of(facts.ref, f"{name}: first voxel {apart:.2f} mm from where it was, spacing {spacing} mm")
+    is_resampled = any(step.get("step") == "resample" for step in facts.stated.steps)
+    if image.blank_ends > (_RESAMPLED_BLANKS * shape[2] if is_resampled else 0):
+        yield codes.TRUNCATED.of(facts.ref, f"{name}: {image.blank_ends} of {shape[2]} slices, at the ends, are blank")
 
 
-def grids(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
+def _size(shape: tuple[int, int, int]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def grids(facts: CaseFacts) -> Iterator[QcIssue]:
     """Find channels and labels that do not lie on the first channel's grid."""
-    grid = case.channels[0].volume.geometry
-    for channel in case.channels[1:]:
-        if not grid.same_grid(channel.volume.geometry, tol_mm=SAME_GRID_MM):
-            yield codes.IMAGE_GRID.of(case.ref, f"{channel.name} lies on another grid than {case.channels[0].name}")
-    if case.label_map is not None and not grid.same_grid(case.label_map.geometry, tol_mm=SAME_GRID_MM):
-        ours, theirs = grid.position_lps((0, 0, 0)), case.label_map.geometry.position_lps((0, 0, 0))
-        apart = float(np.linalg.norm(np.subtract(ours, theirs)))
-        sizes = f"{grid.shape} and {case.label_map.geometry.shape}"
-        yield codes.LABEL_GRID.of(case.ref, f"first voxels are {apart:.2f} mm apart, sizes are {sizes}")
+    (first, *others), names = facts.measured.images, [channel.name for channel in facts.stated.channels]
+    grid, label_grid = first.geometry, facts.measured.label_grid
+    for name, other in zip(names[1:], others, strict=True):
+        if not grid.same_grid(other.geometry, tol_mm=SAME_GRID_MM):
+            yield codes.IMAGE_GRID.of(facts.ref, f"{name} lies on another grid than {names[0]}")
+    if label_grid is not None and not grid.same_grid(label_grid, tol_mm=SAME_GRID_MM):
+        apart = float(np.linalg.norm(np.subtract(grid.position_lps((0, 0, 0)), label_grid.position_lps((0, 0, 0)))))
+        sizes = f"{grid.shape} and {label_grid.shape}"
+        yield codes.LABEL_GRID.of(facts.ref, f"first voxels are {apart:.2f} mm apart, sizes are {sizes}")
 
 
-def label_values(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
+def label_values(facts: CaseFacts) -> Iterator[QcIssue]:
     """Find label values without a meaning."""
-    if case.label_map is not None:
-        known = {BACKGROUND, IGNORE, *(label.value for label in schema.labels)}
-        unknown = sorted(set(np.unique(case.label_map.array).tolist()) - known)
-        if unknown:
-            yield codes.UNEXPECTED_VALUE.of(case.ref, f"values {unknown} are not in schema {schema.name}")
+    stated = facts.stated
+    known = {stated.ignore_value, *(label.value for label in stated.schema.labels)}
+    unknown = [one.value for one in facts.measured.labels if one.value not in known]
+    values = [*unknown, *(f"{value:g}" for value in facts.measured.odd_values)]
+    if values:
+        listed = ", ".join(map(str, values))
+        yield codes.UNEXPECTED_VALUE.of(facts.ref, f"values {listed} are not in schema {stated.schema.name}")
 
 
-def empty_label(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
+def empty_label(facts: CaseFacts) -> Iterator[QcIssue]:
     """Find label maps that lost everything a reader outlined."""
-    if case.label_map is None or (case.label_map.array != BACKGROUND).any():
+    if facts.measured.label_grid is None or facts.measured.labels or facts.measured.odd_values:
         return
-    outlined = any(mask.mask.any() for annotation in case.annotations for mask in annotation.masks)
-    before_ml = sum(row["before_ml"] for row in _volume_rows(case.steps))
-    if outlined or before_ml:
-        before = f", {before_ml:.3f} ml before resampling" if before_ml else ""
-        yield codes.EMPTY.of(case.ref, f"segments were outlined{before}; 0 voxels are labelled")
+    before_ml = sum(row["before_ml"] for row in facts.stated.rows("label_volumes"))
+    before_ml = before_ml or sum(row["ml"] for row in facts.stated.rows("label_places"))
+    if facts.stated.is_outlined or before_ml:
+        before = f", {before_ml:.3f} ml" if before_ml else ""
+        yield codes.EMPTY.of(facts.ref, f"segments were outlined{before}; 0 voxels are labelled")
 
 
-def label_in_air(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
-    """Find labels whose median voxel is air."""
-    volume = case.channels[0].volume
-    if case.label_map is None or volume.unit != "HU" or volume.array.shape != case.label_map.array.shape:
+def _known(facts: CaseFacts) -> Iterator[tuple[str, LabelFacts]]:
+    for label in facts.stated.schema.labels:
+        if (found := facts.measured.label(label.value)) is not None:
+            yield label.name, found
+
+
+def label_outside(facts: CaseFacts) -> Iterator[QcIssue]:
+    """Find labels outside the body, and labels whose median voxel is air."""
+    is_hu = facts.stated.channels[0].unit == "HU"
+    for name, label in _known(facts):
+        if (label.outside_share or 0.0) > _OUTSIDE_SHARE:
+            share = f"{label.outside_share:.0%} of {label.voxels} voxels lie outside the body"
+            yield codes.OUTSIDE_BODY.of(facts.ref, f"{name}: {share}")
+        elif is_hu and label.intensity is not None and label.intensity < _AIR_HU:
+            yield codes.IN_AIR.of(facts.ref, f"{name}: median {label.intensity:.0f} HU in {label.voxels} voxels")
+
+
+def fits_mirrored(facts: CaseFacts) -> Iterator[QcIssue]:
+    """Find labels whose mirror image fits the picture, while they themselves do not.
+
+    Only where nothing records where they were outlined, as in imported datasets: ``displaced`` knows better.
+    """
+    if facts.stated.rows("label_places"):
         return
-    for label in schema.labels:
-        inside = volume.array[case.label_map.array == label.value]
-        if inside.size and (median := float(np.median(inside))) < _AIR_HU:
-            yield codes.IN_AIR.of(case.ref, f"{label.name}: median {median:.0f} HU in {inside.size} voxels")
+    image = facts.measured.images[0]
+    for name, label in _known(facts):
+        own, other = label.fit, label.mirrored
+        if own is None or other is None or own.agreement > _NO_FIT or other.agreement < _GOOD_FIT:
+            continue
+        least = max(_FITS_RANGE * (image.p99 - image.p01), _FITS_RATIO * abs(own.step))
+        if abs(other.step) > least:
+            steps = f"the image steps by {own.step:.3g} at the boundary"
+            other_steps = f"by {other.step:.3g} with {other.exchanged} exchanged, where {other.agreement:.0%} agree"
+            yield codes.FITS_MIRRORED.of(facts.ref, f"{name}: {steps}, {other_steps}")
 
 
-def coverage(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
+def coverage(facts: CaseFacts) -> Iterator[QcIssue]:
     """Find labels nobody said were looked for, and segments nobody could map."""
-    if case.unmapped:
-        yield codes.UNMAPPED.of(case.ref, f"not mapped: {', '.join(case.unmapped)}")
-    if case.label_map is None:
+    stated = facts.stated
+    if stated.unmapped:
+        yield codes.UNMAPPED.of(facts.ref, f"not mapped: {', '.join(stated.unmapped)}")
+    if facts.measured.label_grid is None:
         return
-    if not case.label_map.annotated:
-        yield codes.UNKNOWN_COVERAGE.of(case.ref, "the label map names no label that was looked for")
+    if not stated.annotated:
+        yield codes.UNKNOWN_COVERAGE.of(facts.ref, "the label map names no label that was looked for")
         return
-    present = set(np.unique(case.label_map.array).tolist())
-    wanted = set(case.label_map.annotated)
-    for label in schema.labels:
-        if label.value in present and label.name not in wanted:
-            yield codes.NOT_DECLARED.of(case.ref, f"{label.name} is present and not declared as annotated")
-
-
-def volume_drift(case: Case, schema: LabelSchema) -> Iterator[QcIssue]:
-    """Find labels whose volume harmonizing changed, as its ``label_volumes`` step recorded it."""
-    names = {label.value: label.name for label in schema.labels}
-    for row in _volume_rows(case.steps):
-        name, drift, lost = names.get(row["value"], row["value"]), row["drift_percent"], row["vanished"]
-        if abs(drift) > _DRIFT_PERCENT:
-            change = f"{row['before_ml']:.2f} to {row['after_ml']:.2f} ml ({drift:+.1f} %)"
-            yield codes.DRIFT.of(case.ref, f"{name}: {change}")
-        if lost:
-            message = f"{name}: {lost} of {row['components']} lesions, {row['vanished_ml']:.3f} ml"
-            yield codes.LESION_LOST.of(case.ref, message)
-
-
-def _volume_rows(steps: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    for step in steps:
-        if step.get("step") == "label_volumes":
-            yield from step["labels"]
+    for name, _ in _known(facts):
+        if name not in stated.annotated:
+            yield codes.NOT_DECLARED.of(facts.ref, f"{name} is present and not declared as annotated")
 
 
 CHECKS: tuple[Check, ...] = (
     non_finite,
     constant,
     no_rescale,
+    truncated,
     grids,
     label_values,
     empty_label,
-    label_in_air,
+    label_outside,
+    displaced,
+    wrong_side,
+    fits_mirrored,
     coverage,
     volume_drift,
 )
-
-
-def check_duplicates(pixel_sha256: Mapping[str, str]) -> tuple[QcIssue, ...]:
-    """Look across cases for the same image under two names.
-
-    Args:
-        pixel_sha256: Hash of the first image's values by case id (``PixelSha256`` of the sidecars).
-
-    Returns:
-        One issue for each case that shares its image, in order of case id.
-    """
-    owners: dict[str, list[str]] = defaultdict(list)
-    for case_id, sha256 in sorted(pixel_sha256.items()):
-        owners[sha256].append(case_id)
-    issues = [
-        codes.DUPLICATE.of(CaseRef(case_id), f"same voxels as {', '.join(sorted({*cases} - {case_id}))}")
-        for cases in owners.values()
-        if len(cases) > 1
-        for case_id in cases
-    ]
-    return tuple(sorted(issues, key=lambda issue: issue.case))

@@ -33,7 +33,14 @@ DryOption = Annotated[bool, typer.Option("--dry-run", help="Check job and datase
 
 @app.command()
 def local(
-    dataset: DatasetArgument, job: JobOption, out: OutOption, as_json: JsonOption = False, dry_run: DryOption = False
+    dataset: DatasetArgument,
+    job: JobOption,
+    out: OutOption,
+    resume: Annotated[
+        bool, typer.Option("--resume/--anew", help="Go on where a run in this folder stopped, or forget it.")
+    ] = True,
+    as_json: JsonOption = False,
+    dry_run: DryOption = False,
 ) -> None:
     """Train on one dataset alone. Example: racoon train local datasets/lung --job job.toml --out local."""
     from racoon_train.baselines.local import train_local
@@ -45,7 +52,7 @@ def local(
         return
     with console.progress(as_json=as_json) as listener:
         site = join("local", dataset, load_job(job), out, on_event=listener)
-        _written(train_local(site, out, on_event=listener), as_json=as_json)
+        _written(train_local(site, out, resume=resume, on_event=listener), as_json=as_json)
 
 
 @app.command()

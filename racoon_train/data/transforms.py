@@ -88,7 +88,10 @@ class Strong:
 
     def __call__(self, image: Image, target: Target, rng: np.random.Generator) -> tuple[Image, Target]:
         """Vary one patch; all chance comes from ``rng``."""
+        import torch
+
         transform = copy.deepcopy(self._transform)  # threads draw ahead, and MONAI's transforms keep their state
         transform.set_random_state(seed=int(rng.integers(2**31)))
         found = transform({"image": np.ascontiguousarray(image), "label": np.ascontiguousarray(target)[None]})
-        return np.array(found["image"], np.float32), np.rint(np.array(found["label"][0])).astype(np.uint8)
+        varied, classes = (torch.as_tensor(found[key]).numpy() for key in ("image", "label"))
+        return np.ascontiguousarray(varied, np.float32), np.rint(classes[0]).astype(np.uint8)

@@ -105,9 +105,9 @@ def _keep(site: SiteClient, update: Update, round_: int) -> None:
         for older in sorted(site.state.glob("personal-*.safetensors"))[:-_KEPT]:
             older.unlink()
     best = site.state / "best.json"
-    if not best.is_file() or update.metrics["loss"] < float(read_json(best)["loss"]):
+    if update.loss is not None and (not best.is_file() or update.loss < float(read_json(best)["loss"])):
         checkpoints.save_weights(site.state / "best.safetensors", update.weights)
-        write_json(best, {"round": round_, "loss": update.metrics["loss"]})
+        write_json(best, {"round": round_, "loss": update.loss})
 
 
 def _write_down(site: SiteClient, round_: int, received: Weights, sent: Update) -> None:
@@ -121,7 +121,7 @@ def _write_down(site: SiteClient, round_: int, received: Weights, sent: Update) 
             "sent_sha256": left.sha256,
             "sent_bytes": left.size,
             "examples": sent.examples,
-            "loss": sent.metrics["loss"],
+            **sent.metrics,
         },
     )
 

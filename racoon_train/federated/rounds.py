@@ -21,13 +21,13 @@ class Round:
 
     Attributes:
         number: Counted from 1.
-        losses: Mean training loss by alias.
+        losses: Mean training loss by alias; ``None`` from a site that trains privately and tells none.
         lost: Error code by alias of each site without a good update.
         failed: How often it was tried in vain before, with the sites that were lost then.
     """
 
     number: int
-    losses: Mapping[str, float]
+    losses: Mapping[str, float | None]
     lost: Mapping[str, str]
     failed: tuple[Mapping[str, str], ...] = ()
 
@@ -41,7 +41,9 @@ class RoundLog:
         self._rounds: list[dict[str, Any]] = known["rounds"]
         self._failed: dict[int, list[dict[str, str]]] = {}
 
-    def write(self, number: int, *, losses: Mapping[str, float], lost: Mapping[str, str], failed: bool = False) -> None:
+    def write(
+        self, number: int, *, losses: Mapping[str, float | None], lost: Mapping[str, str], failed: bool = False
+    ) -> None:
         """Add a round, or remember that it was tried in vain."""
         named = dict(sorted(lost.items()))
         entry = {"round": number, "losses": dict(sorted(losses.items())), "lost": named}

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from racoon_data.cases import QcIssue, Severity
 from racoon_data.cli.main import app
+from racoon_data.files.nifti import read_nifti, write_nifti
 from racoon_data.qc.findings import write_issues
 from racoon_data.refs import CaseRef
 from tests.dataset.makers import a_dataset
@@ -76,12 +78,14 @@ def test_an_unknown_exporter_lists_the_known(root):
 def test_qc_report_exits_6_on_a_failure(root):
     """The page is written either way; a failed check gives exit code 6."""
     assert run("qc", "report", root).exit_code == 0
-    write_issues(root, [QcIssue("image.constant", Severity.FAIL, CaseRef("case-001"), "every voxel is 0", "look")])
+    image = next((root / "imagesTr").glob("*.nii.gz"))
+    array, grid = read_nifti(image)
+    write_nifti(image, np.zeros_like(array), grid)
 
     ended = run("qc", "report", root, "--json")
 
     assert ended.exit_code == 6
-    assert json.loads(ended.stdout)["failures"] == 1
+    assert json.loads(ended.stdout)["failures"] == 2  # it is constant, and not what the manifest says
     assert "image.constant" in (root / "qc" / "report.html").read_text()
 
 

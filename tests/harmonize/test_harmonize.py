@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from racoon_data.errors import MisalignedChannelsError
+from racoon_data.errors import LabelDriftError, MisalignedChannelsError, TooSmallError
 from racoon_data.geometry import Geometry
 from racoon_data.harmonize.harmonize import harmonize
 from racoon_data.harmonize.recipe import recipe_from
@@ -62,20 +62,80 @@ def test_a_new_spacing_keeps_the_sphere_and_its_place():
     assert drift["before_ml"] == pytest.approx(before_ml, abs=1e-5)
     assert drift["after_ml"] == pytest.approx(np.count_nonzero(done.label_map.array) * 0.003375, abs=1e-5)
     assert abs(drift["drift_percent"]) < 3
+    assert drift.pop("lesions") == [[drift["before_ml"], drift["after_ml"]]]
     assert {type(number) for number in drift.values()} == {int, float}
     assert (drift["value"], drift["components"], drift["vanished"]) == (3, 1, 0)
 
 
 def test_a_lesion_that_vanishes_is_named():
-    """A single voxel that no sample meets is counted with its volume, beside a lesion that stays."""
+    """A single voxel that no sample meets is counted with its volume, beside a lesion that stays, and drawn again."""
     grid = a_grid((40, 40, 40))
     labels = (a_sphere(grid, (-5, -5, -5), 6.0) * 2).astype(np.uint8)
     labels[30, 33, 33] = 2
 
-    done = harmonize(a_case(_an_image(grid), labels), recipe_from({"spacing_mm": [3, 3, 3], "orientation": "LPS"}))
+    table = {"spacing_mm": [3, 3, 3], "orientation": "LPS"}
+    lost, kept = (
+        harmonize(a_case(_an_image(grid), labels), recipe_from({**table, "keep_lesions": keep}))
+        for keep in (False, True)
+    )
 
-    (drift,) = _steps(done)["label_volumes"]["labels"]
-    assert (drift["components"], drift["vanished"], drift["vanished_ml"]) == (2, 1, 0.001)
+    (drift,) = _steps(lost)["label_volumes"]["labels"]
+    assert (drift["components"], drift["vanished"], drift["vanished_ml"], drift["restored"]) == (2, 1, 0.001, 0)
+    (again,) = _steps(kept)["label_volumes"]["labels"]
+    assert (again["vanished"], again["restored"]) == (1, 1)
+    assert np.count_nonzero(kept.label_map.array) == np.count_nonzero(lost.label_map.array) + 1
+    (place,) = np.argwhere((kept.label_map.array == 2) & (lost.label_map.array == 0))
+    where = np.array(kept.label_map.geometry.position_lps(place[::-1]))
+    assert np.abs(where - grid.position_lps((33, 33, 30))).max() <= 1.5
+
+
+def test_a_label_that_drifts_too_far_is_refused():
+    """Where the recipe sets a limit, a case beyond it is kept out and the volumes are named."""
+    labels = a_sphere(GRID, MIDDLE, 4.0) * 3
+    table = {"spacing_mm": [2, 2, 9], "max_drift_percent": 1}
+
+    with pytest.raises(LabelDriftError, match="label 3 went from"):
+        harmonize(a_case(_an_image(), labels), recipe_from(table))
+
+
+@pytest.mark.parametrize("kind", ["nonzero", "body", "labels"])
+def test_a_crop_keeps_what_it_is_for(kind):
+    """The box holds the body, the values or the label with its margin; voxels stay where they were in the patient."""
+    image = np.where(a_sphere(GRID, MIDDLE, 9.1), 40, 0 if kind == "nonzero" else -1000).astype(np.int16)
+    labels = a_sphere(GRID, MIDDLE, 9.1) * 1
+    reader = an_annotation((a_segment("GGO"), labels.astype(bool)), geometry=GRID, reader="a")
+    case = a_case(Volume(image, GRID, "HU"), labels, annotations=(reader,))
+
+    done = harmonize(case, recipe_from({"crop": kind, "crop_margin_mm": 2.0}))
+
+    grid = done.label_map.geometry
+    assert np.array_equal(done.label_map.array, a_sphere(grid, MIDDLE, 9.1) * 1)
+    assert np.count_nonzero(done.label_map.array) == np.count_nonzero(labels)
+    assert np.array_equal(done.annotations[0].masks[0].mask, done.label_map.array == 1)
+    assert done.channels[0].volume.geometry == grid
+    assert all(9.0 * 2 <= mm <= 9.0 * 2 + 2 * (2.0 + 3.0 * 2) for mm in np.array(grid.shape) * grid.spacing_mm)
+    assert _steps(done)["crop"]["label_voxels_outside"] == 0
+
+
+def test_an_image_too_small_is_kept_out():
+    """A fragment with fewer voxels than the recipe asks for never becomes a case."""
+    with pytest.raises(TooSmallError, match="fewer than 16"):
+        harmonize(a_case(_an_image()), recipe_from({"min_voxels": 16, "spacing_mm": [3, 3, 3]}))
+
+
+def test_every_step_names_its_versions():
+    """Each entry of the sidecar says which libraries did it."""
+    recipe = recipe_from(
+        {"spacing_mm": [1, 1, 1], "intensity": [{"kind": "zscore"}], "crop": "body", "min_lesion_ml": 0.1}
+    )
+
+    done = harmonize(a_case(_an_image(), a_sphere(GRID, MIDDLE, 8.0) * 1), recipe)
+
+    assert {step["step"] for step in done.steps} == {
+        *("reorient", "min_lesion", "crop", "resample", "label_volumes", "intensity"),
+    }
+    assert all({"racoon", "numpy"} <= set(step["software"]) for step in done.steps)
+    assert "SimpleITK" in _steps(done)["resample"]["software"]
 
 
 def test_channels_come_onto_the_first_ones_grid():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from racoon_data.errors import GridMismatchError, NoAnnotationError, SettingsError, UnknownLabelError
-from racoon_data.harmonize.label_mapping import map_annotations, match_segment, schema_from
+from racoon_data.harmonize.label_mapping import MapRules, map_annotations, match_segment, schema_from
 from racoon_data.labels import CodedConcept
 from tests.grid.makers import a_grid
 from tests.harmonize.makers import CONSOLIDATION, DOCUMENT, EFFUSION, TISSUE, a_schema, a_segment, an_annotation
@@ -135,7 +135,7 @@ def test_absent_is_not_not_annotated():
     annotation = an_annotation((a_segment("GGO"), HALF), (a_segment("y", EFFUSION), ALL), geometry=GRID)
 
     everything = map_annotations([annotation], a_schema(), geometry=GRID)
-    some = map_annotations([annotation], a_schema(), geometry=GRID, annotated=("ggo", "consolidation"))
+    some = map_annotations([annotation], a_schema(), geometry=GRID, rules=MapRules(annotated=("ggo", "consolidation")))
 
     assert everything.label_map.annotated == ("effusion", "consolidation", "ggo")
     assert some.label_map.annotated == ("consolidation", "ggo")
@@ -173,7 +173,7 @@ def test_readers_are_fused_by_policy(policy, rows):
         an_annotation((a_segment("e", EFFUSION), _block(slice(None), slice(4, 5))), geometry=GRID, reader="c"),
     ]
 
-    mapped = map_annotations(readers, a_schema(), geometry=GRID, policy=policy)
+    mapped = map_annotations(readers, a_schema(), geometry=GRID, rules=MapRules(policy=policy))
 
     expected = np.zeros(GRID.array_shape, dtype=bool)
     expected[:, list(rows)] = True
@@ -186,7 +186,7 @@ def test_a_single_reader_who_is_absent_skips_the_case():
     annotation = an_annotation((a_segment("GGO"), HALF), geometry=GRID, reader="a")
 
     with pytest.raises(NoAnnotationError):
-        map_annotations([annotation], a_schema(), geometry=GRID, policy="single:b")
+        map_annotations([annotation], a_schema(), geometry=GRID, rules=MapRules(policy="single:b"))
 
 
 def test_a_mask_on_another_grid_is_refused():
@@ -204,6 +204,82 @@ def test_wrong_settings_are_named():
     annotation = an_annotation((a_segment("GGO"), HALF), geometry=GRID)
 
     with pytest.raises(SettingsError, match="liver"):
-        map_annotations([annotation], a_schema(), geometry=GRID, annotated=("liver",))
+        map_annotations([annotation], a_schema(), geometry=GRID, rules=MapRules(annotated=("liver",)))
     with pytest.raises(SettingsError, match="best"):
-        map_annotations([annotation], a_schema(), geometry=GRID, policy="best")
+        map_annotations([annotation], a_schema(), geometry=GRID, rules=MapRules(policy="best"))
+
+
+def _readers(*rows):
+    """One ground glass opacity a reader, on the rows given."""
+    return [
+        an_annotation((a_segment("GGO"), _block(slice(None), row)), geometry=GRID, reader=name, uid=f"1.5.{name}")
+        for name, row in zip("abcd", rows, strict=False)
+    ]
+
+
+def test_a_tie_is_undecided():
+    """Two readers: where only one sees it, the voxel is outside, or not to be learned from."""
+    readers = _readers(slice(0, 2), slice(1, 3))
+
+    outside, ignored = (
+        map_annotations(readers, a_schema(), geometry=GRID, rules=MapRules(policy="majority", undecided=what))
+        for what in ("outside", "ignore")
+    )
+
+    assert np.unique(outside.label_map.array[:, [0, 2]]).tolist() == [0]
+    assert np.unique(ignored.label_map.array[:, [0, 2]]).tolist() == [255]
+    assert np.unique(ignored.label_map.array[:, 1]).tolist() == [3]
+    assert np.unique(ignored.label_map.array[:, 3:]).tolist() == [0]
+
+
+def test_staple_trusts_those_who_agree():
+    """Three readers agree, a fourth outlines another place: STAPLE follows the three."""
+    readers = _readers(slice(0, 2), slice(0, 2), slice(0, 2), slice(3, 4))
+
+    mapped = map_annotations(readers, a_schema(), geometry=GRID, rules=MapRules(policy="staple"))
+
+    assert np.array_equal(mapped.label_map.array == 3, _block(slice(None), slice(0, 2)))
+
+
+def test_a_reader_votes_only_on_what_he_looks_for():
+    """A reader of effusions has no vote on opacities, and the case says who looked for what."""
+    readers = [
+        *_readers(slice(0, 2)),
+        an_annotation(
+            (a_segment("e", EFFUSION), _block(slice(None), slice(4, 5))), geometry=GRID, reader="z", uid="1.6"
+        ),
+    ]
+    rules = MapRules(policy="majority", annotated_by={"z": ("effusion",), "a": ("ggo",)})
+
+    mapped = map_annotations(readers, a_schema(), geometry=GRID, rules=rules)
+
+    assert np.array_equal(mapped.label_map.array == 3, _block(slice(None), slice(0, 2)))
+    assert np.array_equal(mapped.label_map.array == 1, _block(slice(None), slice(4, 5)))
+    assert mapped.label_map.annotated == ("effusion", "ggo")
+    assert dict(mapped.label_map.annotated_by)["z"] == ("effusion",)
+
+
+def test_unknown_segments_are_listed_ignored_or_refused():
+    """A segment of no label is never dropped unseen: it is listed, and its voxels are what the rules say."""
+    stranger = an_annotation(
+        (a_segment("zebra"), _block(slice(None), slice(4, 5))), geometry=GRID, reader="a", uid="1.6"
+    )
+    readers = [*_readers(slice(0, 2)), stranger]
+
+    plain = map_annotations(readers, a_schema(), geometry=GRID)
+    ignored = map_annotations(readers, a_schema(), geometry=GRID, rules=MapRules(unmapped="ignore"))
+
+    assert plain.unmapped == ignored.unmapped == ("zebra",)
+    assert np.unique(plain.label_map.array[:, 4]).tolist() == [0]
+    assert np.unique(ignored.label_map.array[:, 4]).tolist() == [255]
+    with pytest.raises(UnknownLabelError, match="zebra"):
+        map_annotations(readers, a_schema(), geometry=GRID, rules=MapRules(unmapped="refuse"))
+
+
+def test_what_nobody_looked_for_need_not_be_background():
+    """Where a label was not looked for, unlabelled voxels may be left out of learning."""
+    rules = MapRules(annotated=("ggo",), not_annotated="ignore")
+
+    mapped = map_annotations(_readers(slice(0, 2)), a_schema(), geometry=GRID, rules=rules)
+
+    assert np.unique(mapped.label_map.array).tolist() == [3, 255]

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 from racoon_data.geometry import Geometry, as_affine
-from racoon_data.labels import LabelMap
-from racoon_data.qc.checks import CHECKS, check_case, check_duplicates
+from racoon_data.labels import Label, LabelMap
+from racoon_data.qc.checks import CHECKS, check_case
 from racoon_data.qc.codes import DEFECTS
-from racoon_data.qc.findings import issues_across, read_issues, write_issues
+from racoon_data.qc.findings import read_issues, write_issues
+from racoon_data.qc.inspect import inspect
 from racoon_data.volumes import Volume
 from tests.dataset.makers import GRID, NAMES, SCHEMA, a_case, a_dataset, a_mask
+from tests.qc.planting import outlined
+
+SIDES = (*NAMES, "lung_left")
+WITH_SIDES = replace(SCHEMA, labels=(*SCHEMA.labels, Label(4, "lung_left")))
 
 
 def with_image(array, case=None):
@@ -64,6 +69,26 @@ def two_channels():
     return replace(case, channels=(*case.channels, second))
 
 
+def in_a_cavity():
+    """Outline a cavity of air inside the body."""
+    array, mask = image(), a_mask(slice(3, 6), slice(6, 9), slice(8, 11))
+    array[mask] = -1000
+    case = with_labels(np.where(mask, 1, 0))
+    return replace(case, channels=with_image(array).channels)
+
+
+def after_outlining(array):
+    """Let a label map change after its places were recorded."""
+    return replace(with_labels(array), steps=outlined(a_case()).steps)
+
+
+def blank_at_the_end():
+    """Lose the last three slices."""
+    array = image()
+    array[7:] = 0
+    return with_image(array)
+
+
 PLANTED = {
     "image.non_finite": nan,
     "image.constant": lambda: with_image(np.zeros(GRID.array_shape, dtype=np.float32)),
@@ -72,7 +97,15 @@ PLANTED = {
     "label.grid_mismatch": shifted,
     "label.unexpected_value": lambda: with_labels(np.where(labels() == 2, 9, labels())),
     "label.empty": lambda: with_labels(np.zeros_like(labels())),
-    "label.in_air": lambda: with_labels(np.where(a_mask(slice(0, 1), slice(0, 4), slice(0, 4)), 3, 0)),
+    "label.in_air": in_a_cavity,
+    "label.outside_body": lambda: with_labels(np.where(a_mask(slice(0, 1), slice(0, 4), slice(0, 4)), 1, 0)),
+    "label.mirrored": lambda: after_outlining(labels()[:, :, ::-1]),
+    "label.moved": lambda: after_outlining(np.roll(labels(), (3, 3), axis=(1, 2))),
+    "label.wrong_side": lambda: with_labels(
+        np.where(a_mask(slice(2, 5), slice(5, 8), slice(14, 16)), 4, 0), annotated=SIDES
+    ),
+    "label.fits_mirrored": lambda: with_labels(np.where(labels() == 1, 1, 0)[:, :, ::-1]),
+    "image.truncated": blank_at_the_end,
     "label.not_declared": lambda: with_labels(labels(), annotated=NAMES[:1]),
     "label.unmapped": lambda: a_case(unmapped=("Narbe (99PRIV:N/A)",)),
     "label.coverage_unknown": lambda: with_labels(labels(), annotated=()),
@@ -90,17 +123,19 @@ def test_a_clean_case_has_no_finding():
 @pytest.mark.parametrize("code", sorted(PLANTED))
 def test_a_planted_defect_is_found(code):
     """The defect is found by its own code and nothing else is reported."""
-    issues = check_case(PLANTED[code](), SCHEMA)
+    issues = check_case(PLANTED[code](), WITH_SIDES)
 
-    assert [issue.code for issue in issues] == [code]
+    assert {issue.code for issue in issues} == {code}
     assert issues[0].severity == DEFECTS[code].severity
     assert issues[0].fix
 
 
-def test_every_code_is_planted():
-    """No defect of the table goes without a test; duplicates show across cases only."""
-    assert set(PLANTED) | {"image.duplicate"} == set(DEFECTS)
-    assert len(CHECKS) == 9
+def test_every_check_has_a_planted_defect():
+    """No code that a single case can raise goes without a test."""
+    single = {code for code in DEFECTS if code.startswith(("image.", "label.")) and not code.endswith("_outlier")}
+
+    assert set(PLANTED) == single - {"image.duplicate", "image.mixed_orientation", "image.moved"}
+    assert len(CHECKS) == 13
 
 
 def test_a_negative_case_is_no_defect():
@@ -137,23 +172,16 @@ def test_values_without_unit_are_not_judged_as_hu():
     assert check_case(replace(case, channels=(scaled,)), SCHEMA) == ()
 
 
-def test_duplicates_name_each_other():
-    """Both sides of a duplicate are named, others are not."""
-    issues = check_duplicates({"b": "1", "a": "1", "c": "2"})
+def test_duplicates_name_each_other(tmp_path):
+    """The same examination stored for two patients is found in the voxels; both sides are named, others are not."""
+    a_dataset(tmp_path, [a_case(1), a_case(2), a_case(3, seed=1)])
+
+    issues = [issue for issue in inspect(tmp_path).issues if issue.code == "image.duplicate"]
 
     assert [(issue.case.case_id, issue.message) for issue in issues] == [
-        ("a", "same voxels as b"),
-        ("b", "same voxels as a"),
+        ("case-001", "same voxels as case-003"),
+        ("case-003", "same voxels as case-001"),
     ]
-
-
-def test_duplicates_are_found_on_disk(tmp_path):
-    """The same examination stored for two patients is found from the sidecars."""
-    manifest = a_dataset(tmp_path, [a_case(1), a_case(2), a_case(3, seed=1)])
-
-    issues = issues_across(tmp_path, manifest)
-
-    assert [issue.case.case_id for issue in issues] == ["case-001", "case-003"]
 
 
 def test_issues_come_back_as_written(tmp_path):

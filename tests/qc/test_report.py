@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from racoon_data.documents import read_json
+from racoon_data.files.atomic import write_json
 from racoon_data.geometry import Geometry, as_affine
 from racoon_data.outcomes import Outcome, Status
-from racoon_data.qc.checks import check_case
-from racoon_data.qc.findings import write_issues
-from racoon_data.qc.plots import bars, share, strips
+from racoon_data.qc.plots import Dot, bars, share, strips
 from racoon_data.qc.report import write_report
 from racoon_data.qc.thumbnails import SIDE_PX, colour_of, thumbnails
 from racoon_data.refs import StudyRef
 from racoon_data.volumes import Volume
-from tests.dataset.makers import NAMES, SCHEMA, a_case, a_dataset
+from tests.dataset.makers import NAMES, a_case, a_dataset
 
 HOSTILE = "\"><script>alert('x')</script><img src=https://evil.example/a.png onerror=alert(1)>"
 
@@ -51,14 +51,19 @@ class Page(HTMLParser):
         return [value for _, attributes in self.tags for name, value in attributes.items() if name in names]
 
 
+def text_of(root):
+    """Write the report of one dataset and read it."""
+    (path,) = write_report([root]).paths
+    return path.read_text(encoding="utf-8")
+
+
 @pytest.fixture
 def page(tmp_path):
     """A report with a hostile name, a finding and something left out."""
     cases = [a_case(1), a_case(2, unmapped=(HOSTILE,)), a_case(3, label_map=None, annotations=())]
     left_out = [Outcome(StudyRef("2.25.1"), "select", Status.SKIPPED, "case.ambiguous", HOSTILE, "name a kernel")]
     a_dataset(tmp_path, cases, left_out)
-    write_issues(tmp_path, [issue for case in cases for issue in check_case(case, SCHEMA)])
-    return write_report(tmp_path).read_text(encoding="utf-8")
+    return text_of(tmp_path)
 
 
 def test_it_loads_nothing(page):
@@ -67,6 +72,7 @@ def test_it_loads_nothing(page):
 
     assert all(value.startswith("data:image/webp;base64,") for value in parsed.values("src"))
     assert all(value.startswith("#") for value in parsed.values("href"))
+    assert {value[1:] for value in parsed.values("href")} <= set(parsed.values("id"))
     assert not {tag for tag, _ in parsed.tags} & {"link", "iframe", "object", "embed", "base", "form"}
     assert "url(" not in "".join(parsed.raw["style"])
     assert "@import" not in "".join(parsed.raw["style"])
@@ -121,9 +127,9 @@ def test_same_dataset_same_page(tmp_path):
     """Two reports of one dataset agree in every byte."""
     a_dataset(tmp_path)
 
-    first = write_report(tmp_path).read_bytes()
+    first = text_of(tmp_path)
 
-    assert write_report(tmp_path).read_bytes() == first
+    assert text_of(tmp_path) == first
 
 
 def test_a_case_that_cannot_be_drawn_says_why(tmp_path):
@@ -131,7 +137,7 @@ def test_a_case_that_cannot_be_drawn_says_why(tmp_path):
     manifest = a_dataset(tmp_path)
     (tmp_path / manifest.cases[0].images[0]).write_bytes(b"damaged")
 
-    text = write_report(tmp_path).read_text(encoding="utf-8")
+    text = text_of(tmp_path)
 
     assert "No picture: " in text
     assert text.count("<img ") == 6
@@ -178,7 +184,8 @@ def test_the_slice_with_most_lesion_is_shown():
 
 def test_plots_describe_themselves():
     """Each plot tells its numbers to a screen reader and escapes names."""
-    svg = strips({"a<b": [1.0, 10.0, 100.0], "none": []}, title="Volume", unit="ml", colours={})
+    dots = [Dot(value, f"c{value}", f"#case-{value}") for value in (1.0, 10.0, 100.0)]
+    svg = strips({"a<b": dots, "none": []}, title="Volume", unit="ml", colours={})
 
     assert 'aria-label="Volume. a&lt;b: 3 values, median 10 ml; none: no value"' in svg
     assert "2" in bars({"x": 2}, title="Scanner")
@@ -189,3 +196,53 @@ def test_plots_describe_themselves():
 def test_many_labels_reuse_colours():
     """A label beyond the palette still has a colour."""
     assert colour_of(8) == colour_of(1)
+
+
+def test_many_values_are_an_outline_and_their_ends():
+    """A row of very many values costs a shape and ten dots, not a thousand dots."""
+    dots = [Dot(float(number), f"c{number}", f"#c{number}") for number in range(1, 1001)]
+
+    svg = strips({"many": dots}, title="Volume", unit="ml", colours={})
+
+    assert svg.count("<circle") == 10
+    assert 'href="#c1000"' in svg
+    assert svg.count("<polygon") == 1
+
+
+def test_a_plain_axis_holds_values_below_zero():
+    """HU are drawn on a plain axis, with round ticks on either side of zero."""
+    svg = strips({"HU": [Dot(-900.0), Dot(50.0)]}, title="Value", unit="HU", colours={}, is_log=False)
+
+    assert svg.count("<circle") == 2
+    assert ">-400</text>" in svg
+
+
+def test_very_many_cases_stand_on_further_pages(tmp_path):
+    """Beyond a page's cases further pages follow, findings lead to them, and pages of an older report go."""
+    cases = [a_case(1), a_case(2), a_case(3, unmapped=("Narbe",))]
+    a_dataset(tmp_path, cases)
+    (tmp_path / "qc").mkdir()
+    (tmp_path / "qc" / "report-7.html").write_text("old")
+
+    report = write_report([tmp_path], per_page=2)
+
+    assert [path.name for path in report.paths] == ["report.html", "report-2.html"]
+    first, second = (path.read_text(encoding="utf-8") for path in report.paths)
+    assert 'href="report-2.html#case-case-003"' in first
+    assert 'id="case-case-003"' in second
+    assert 'id="case-case-003"' not in first
+    assert not (tmp_path / "qc" / "report-7.html").exists()
+
+
+def test_several_datasets_share_a_page(tmp_path):
+    """Sites are rows of one table, and cases of one name keep apart."""
+    a_dataset(tmp_path / "a", [a_case(1)])
+    a_dataset(tmp_path / "b", [a_case(1, seed=5)])
+    write_json(tmp_path / "b" / "racoon.json", {**read_json(tmp_path / "b" / "racoon.json"), "site": "south"})
+
+    report = write_report([tmp_path / "a", tmp_path / "b"], out=tmp_path / "both.html")
+
+    page = Page(report.paths[0].read_text(encoding="utf-8"))
+    assert {"case-1-case-001", "case-2-case-001"} <= set(page.values("id"))
+    assert {"north", "south"} <= set(page.values("data-site"))
+    assert (tmp_path / "b" / "qc" / "findings.jsonl").is_file()

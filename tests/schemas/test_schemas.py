@@ -24,6 +24,8 @@ WRONG = {
     "fault-plan": (("die_after",), -1),
     "federation-job": (("training", "rounds"), 0),
     "federation-preflight": (("free_disk_gib",), "plenty"),
+    "job-record": (("state",), "lost"),
+    "run-account": (("stages", 0, "used"), -1),
     "fingerprint": (("sites",), 0),
     "label-schema": (("labels", 0, "value"), 0),
     "label-file": (("masks", 0, "labels", 0, "value"), 0),

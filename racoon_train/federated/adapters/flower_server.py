@@ -134,7 +134,7 @@ class Server:
         content = RecordDict({"arrays": to_record(sent), "config": ConfigRecord({"server-round": number})})
         absent = dict.fromkeys(set(self._members.nodes) - set(here), "federation.site_lost")
         lost = {**absent, **self._gate.refused}
-        losses: dict[str, float] = {}
+        losses: dict[str, float | None] = {}
         for answer in self._members.ask(sites, "train", content, timeout_s=self._job.rules.round_timeout_s):
             try:
                 losses[answer.alias] = self._take(answer, sent)
@@ -149,13 +149,13 @@ class Server:
         self._log.write(number, losses=losses, lost=lost, failed=not is_good)
         return is_good
 
-    def _take(self, answer: Answer, sent: Weights) -> float:
+    def _take(self, answer: Answer, sent: Weights) -> float | None:
         if answer.code:
             raise PayloadError("the site answered with an error")
         update = _update_of(answer.content)
         check_update(update, sent, max_norm_ratio=self._job.rules.max_norm_ratio)
         self._combiner.add(answer.alias, update)
-        return float(update.metrics["loss"])
+        return update.loss
 
     def finish(self) -> None:
         """Hand the final model to every site that is here, and keep how it does there."""
@@ -172,9 +172,6 @@ def _update_of(content: Any) -> Update:
         metrics: Mapping[str, Any] = content["metrics"]
         numbers = {name: float(value) for name, value in metrics.items() if name != "num-examples"}
         classes = {name: int(value) for name, value in content["classes"].items()}
-        update = Update(from_record(content["arrays"]), int(metrics["num-examples"]), numbers, classes)
+        return Update(from_record(content["arrays"]), int(metrics["num-examples"]), numbers, classes)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise PayloadError("the reply is no update", hint="install the same racoon version") from error
-    if "loss" not in update.metrics:
-        raise PayloadError("the reply tells no loss", hint="install the same racoon version")
-    return update

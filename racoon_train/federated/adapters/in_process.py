@@ -60,7 +60,7 @@ def one_round(sites: Sequence[SiteClient], weights: Weights, round_: int, log: R
     job = sites[0].job
     sent = as_sent(weights, job.rules)
     combine.start(round_, sent)
-    losses: dict[str, float] = {}
+    losses: dict[str, float | None] = {}
     lost: dict[str, str] = {}
     for site in sites:
         answer = scrubbed(partial(take_part, site, sent, round_))
@@ -70,7 +70,7 @@ def one_round(sites: Sequence[SiteClient], weights: Weights, round_: int, log: R
             lost[site.alias] = answer
         else:
             combine.add(site.alias, answer)
-            losses[site.alias] = answer.metrics["loss"]
+            losses[site.alias] = answer.loss
     log.write(round_, losses=losses, lost=lost)
     if len(losses) < job.quorum_of(len(sites)):
         names = ", ".join(f"{alias} ({code})" for alias, code in sorted(lost.items()))

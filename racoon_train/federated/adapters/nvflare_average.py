@@ -57,7 +57,7 @@ class GuardedAverage(Aggregator):
     A refused update is left out and its site named by alias: the name in its certificate.
 
     Attributes:
-        losses: Mean training loss by alias of this round's good updates.
+        losses: Mean training loss by alias of this round's good updates; ``None`` where it is private.
         lost: Error code by alias of this round's others.
         refused: Error code by alias of the sites whose pre-flight does not fit.
     """
@@ -69,7 +69,7 @@ class GuardedAverage(Aggregator):
         self._job = load_job(out / "job.json")
         self._combiner = combiner_of_flare(self._job, plan["heads"], sites=plan["sites"])
         self.quorum = self._job.quorum_of(plan["sites"])
-        self.losses: dict[str, float] = {}
+        self.losses: dict[str, float | None] = {}
         self.lost: dict[str, str] = {}
         self.refused: dict[str, str] = {}
         remembered = state_file(out, last_round(out))
@@ -105,7 +105,7 @@ class GuardedAverage(Aggregator):
             self.lost[alias] = error.code
             return False
         self._combiner.add(alias, update)
-        self.losses[alias] = update.metrics["loss"]
+        self.losses[alias] = update.loss
         return True
 
     def aggregate(self, fl_ctx: FLContext) -> Shareable:

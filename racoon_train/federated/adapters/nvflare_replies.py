@@ -34,9 +34,8 @@ def update_of(reply: Shareable) -> Update | str:
     try:
         classes = {str(name): int(value) for name, value in meta[CLASSES].items()}
         update = Update(data, int(meta[MetaKey.NUM_STEPS_CURRENT_ROUND]), numbers(meta), classes)
-        update.metrics["loss"]
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise PayloadError("the update lacks examples or loss", hint="install the same racoon version") from error
+        raise PayloadError("the update lacks examples or metrics", hint="install the same racoon version") from error
     return update
 
 
