@@ -24,6 +24,7 @@ WRONG = {
     "dataset-manifest": (("cases", 0, "split"), "both"),
     "fault-plan": (("die_after",), -1),
     "federation-job": (("training", "rounds"), 0),
+    "federation-preflight": (("free_disk_gib",), "plenty"),
     "job-record": (("state",), "lost"),
     "run-account": (("stages", 0, "used"), -1),
     "fingerprint": (("sites",), 0),
