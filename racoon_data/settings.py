@@ -83,6 +83,15 @@ class QuerySettings(Frozen):
     filters: dict[str, str] = Field(default_factory=dict)
 
 
+Preference = Annotated[
+    str,
+    Field(
+        pattern=r"^(annotated|thinnest|thickest|most_slices|thickness:[0-9]+(\.[0-9]+)?"
+        r"|contrast_phase:(native|arterial|venous|delayed)|(kernel|description|body_part):.+)$"
+    ),
+]
+
+
 class ChannelSettings(Frozen):
     """Which series may become one channel; see ``ChannelRule``."""
 
@@ -93,7 +102,11 @@ class ChannelSettings(Frozen):
     min_slices: Annotated[int, Field(ge=1)] = 3
     max_thickness_mm: float | None = None
     contrast: bool | None = None
-    prefer: tuple[Literal["annotated", "thinnest", "most_slices"], ...] = ("annotated",)
+    prefer: tuple[Preference, ...] = ("annotated",)
+    exclude: str = ""
+    body_part: str = ""
+    contrast_phase: Literal["", "native", "arterial", "venous", "delayed"] = ""
+    min_thickness_mm: float | None = None
 
 
 class CaseSettings(Frozen):

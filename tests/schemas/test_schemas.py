@@ -20,6 +20,7 @@ WRONG = {
     "audit-event": (("previous",), "short"),
     "case-sidecar": (("Geometry", "Orientation"), "RAX"),
     "comparison": (("cells", 0, "mean"), 1.5),
+    "dataset-export": (("files",), -1),
     "dataset-manifest": (("cases", 0, "split"), "both"),
     "fault-plan": (("die_after",), -1),
     "federation-job": (("training", "rounds"), 0),

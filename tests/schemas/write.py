@@ -10,6 +10,7 @@ from racoon_data.annotations.tools.mapping import ReportMapping
 from racoon_data.deid.profile import Profile
 from racoon_data.faults import FaultPlan
 from racoon_data.files.case_sidecar import CaseSidecar
+from racoon_data.files.export_account import ExportAccount
 from racoon_data.files.label_file import LabelFile
 from racoon_data.files.manifest import Manifest
 from racoon_data.harmonize.label_document import LabelDocument
@@ -28,6 +29,7 @@ from racoon_train.resume import Progress
 MODELS: dict[str, type[BaseModel]] = {
     "dataset-manifest": Manifest,
     "case-sidecar": CaseSidecar,
+    "dataset-export": ExportAccount,
     "label-file": LabelFile,
     "label-schema": LabelDocument,
     "recipe": Recipe,
