@@ -21,6 +21,7 @@ from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 from racoon_data.site.records import JobRecord, RunAccount
 from racoon_train.federated.preflight import Preflight
+from racoon_data.site.standing import JoinedStatus, SiteStatus, StatusExport
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
 from racoon_train.predict import Prediction
@@ -46,6 +47,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "fault-plan": FaultPlan,
     "job-record": JobRecord,
     "run-account": RunAccount,
+    "site-status": SiteStatus,
+    "status-export": StatusExport,
+    "status-joined": JoinedStatus,
     "deid-profile": Profile,
 }
 
