@@ -47,6 +47,7 @@ WRONG = {
     "site-settings": (("nodes", "pacs", "port"), 70000),
     "prediction": (("label_ml", "ground_glass_opacity"), -1),
     "training-progress": (("done",), 0),
+    "study-protocol": (("external", "style_px"), 9),
     "study-settings": (("test_fraction",), 1.5),
 }
 
