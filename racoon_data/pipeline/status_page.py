@@ -76,7 +76,8 @@ def page_of_sites(joined: JoinedStatus) -> str:
     return _rendered(
         title=f"{len(joined.sites)} sites", time=max((site.time for site in joined.sites), default=""),
         note="counts alone; small cells were hidden at the sites, so sums are lower bounds where marked",
-        tiles=tiles, datasets=[], failures=[(code, "; ".join(counts)) for code, counts in failures.items()], sites=sites,
+        tiles=tiles, datasets=[], failures=[(code, "; ".join(counts)) for code, counts in failures.items()],
+        sites=sites,
     )  # fmt: skip
 
 

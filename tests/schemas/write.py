@@ -20,9 +20,9 @@ from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 from racoon_data.site.records import JobRecord, RunAccount
+from racoon_data.site.standing import JoinedStatus, SiteStatus, StatusExport
 from racoon_train.demo.protocol import Protocol
 from racoon_train.federated.preflight import Preflight
-from racoon_data.site.standing import JoinedStatus, SiteStatus, StatusExport
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
 from racoon_train.predict import Prediction
