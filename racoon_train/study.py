@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -114,7 +115,7 @@ class _OneSeed:
         models = self._arms(sites, federated, clock)
         if self.plan.is_rotated:
             models |= self._rotate(clock)
-        write_json(self.home / "cpu.json", clock)
+        write_json(self.home / "seconds.json", clock)
         everything = [*_own_tests(sites), *_external_sets(self.job, self.external, federated.parent)]
         judgement = self._judge(everything, models)
         return replace(judgement, rounds=read_rounds(federated.parent), seconds=clock)
@@ -177,7 +178,7 @@ def _is_there(model: Path, job: Job, datasets: Mapping[str, Path]) -> bool:
 
 def _clock_of(home: Path) -> dict[str, float]:
     """Read what an earlier run took for its arms."""
-    path = home / "cpu.json"
+    path = home / "seconds.json"
     return {arm: float(seconds) for arm, seconds in read_json(path).items()} if path.is_file() else {}
 
 
@@ -189,11 +190,10 @@ def pooled_model(job: Job, datasets: Mapping[str, Path], out: Path, *, on_event:
 
 @contextmanager
 def _timed(clock: dict[str, float], arm: str) -> Iterator[None]:
-    """Note the CPU seconds of an arm, of the processes it started and waited for too."""
-    before = os.times()
+    """Note the seconds an arm takes."""
+    started = time.monotonic()
     yield
-    after = os.times()
-    clock[arm] = round(sum(after[:4]) - sum(before[:4]), 1)
+    clock[arm] = round(time.monotonic() - started, 1)
 
 
 def _share_cache(cache: Path, home: Path) -> None:

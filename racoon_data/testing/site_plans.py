@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from racoon_data.testing.habits import Prevalence
 from racoon_data.testing.lung_codes import CLASSES
 from racoon_data.testing.phantom import Scanner
 from racoon_data.testing.series_plan import Cosines
@@ -34,6 +35,8 @@ class SitePlan:
         has_report: A TID 1500 report lies beside each segmentation.
         has_localizer: A localizer series of one image precedes the scan.
         second_kernel: Kernel of a second reconstruction of the same scan, empty for none.
+        prevalence: How often a patient keeps each kind of disease, in the order of label values.
+        style_px: Readers outline wider, or if negative tighter, than the truth by so many pixels.
     """
 
     name: str
@@ -51,6 +54,8 @@ class SitePlan:
     has_report: bool = True
     has_localizer: bool = False
     second_kernel: str = ""
+    prevalence: Prevalence = (1.0, 1.0, 1.0)
+    style_px: int = 0
 
     @property
     def position(self) -> str:
@@ -87,7 +92,15 @@ _PLANS = (
         annotated=CLASSES[:2],
         has_localizer=True,
     ),
-    SitePlan("elbe", 7.5, scanner=Scanner(9, 2.8, 8), kernel="B20s", coding="SRT", second_kernel="B60s"),
+    SitePlan(
+        "elbe",
+        7.5,
+        scanner=Scanner(9, 2.8, 8),
+        kernel="B20s",
+        coding="SRT",
+        second_kernel="B60s",
+        prevalence=(1.0, 0.5, 0.7),
+    ),
     SitePlan(
         "fulda",
         4.5,
@@ -98,6 +111,7 @@ _PLANS = (
         manufacturer="Phantom Imaging B",
         cosines=FEET_FIRST,
         is_numbered_backwards=True,
+        style_px=1,
     ),
     SitePlan(
         "isar",
@@ -108,6 +122,8 @@ _PLANS = (
         coding="RACOON",
         has_report=False,
         has_localizer=True,
+        prevalence=(0.6, 1.0, 1.0),
+        style_px=-1,
     ),
 )
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from racoon_data.geometry import Geometry
 from racoon_data.labels import CodedConcept
 from racoon_data.refs import SeriesRef
+from racoon_data.testing.habits import styled, with_prevalence
 from racoon_data.testing.lung_codes import CODINGS
 from racoon_data.testing.makers import write_series
 from racoon_data.testing.phantom import NAMES, Phantom, Rendered, Scanner, a_phantom, render
@@ -63,7 +64,7 @@ class SiteTruth:
     studies: Mapping[str, StudyTruth]
 
     def annotated_ml(self, study_uid: str) -> dict[str, float]:
-        """Volumes of the classes this site outlines."""
+        """True volumes of the classes this site outlines; a reader with a style outlines more or less."""
         volumes = self.studies[study_uid].volume_ml
         return {name: volumes[name] for name in self.plan.annotated}
 
@@ -85,7 +86,9 @@ def write_site(folder: Path, plan: SitePlan, *, patients: int, seed: int) -> Sit
 
 
 def _write_patient(folder: Path, plan: SitePlan, *, number: int, seed: int) -> StudyTruth:
-    phantom = a_phantom(seed, number=number)
+    phantom = with_prevalence(
+        a_phantom(seed, number=number), plan.prevalence, np.random.default_rng([seed, number, 31])
+    )
     base = _series_plan(plan, number=number, seed=seed)
     home = folder / base.patient_id
     rendered = render(phantom, base.geometry, plan.scanner, seed=seed * 1009 + number)
@@ -182,8 +185,9 @@ def _write_segs(folder: Path, plan: SitePlan, *, series: MadeSeries, rendered: R
 
 def _masks(plan: SitePlan, rendered: Rendered) -> dict[str, npt.NDArray[np.bool_]]:
     masks: dict[str, npt.NDArray[np.bool_]] = {}
+    outlined = styled(rendered.labels, plan.style_px)
     for value, name in NAMES.items():
-        of_class = rendered.labels == value
+        of_class = outlined == value
         if name not in plan.annotated or not of_class.any():
             continue
         if not plan.is_one_lesion_per_file:

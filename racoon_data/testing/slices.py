@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from racoon_data.cases import Acquisition, Case, Channel
@@ -18,13 +17,13 @@ from racoon_data.geometry import Geometry
 from racoon_data.labels import Label, LabelMap, LabelSchema
 from racoon_data.refs import CaseRef, SeriesRef
 from racoon_data.settings import Frozen
+from racoon_data.testing.habits import styled, with_prevalence
 from racoon_data.testing.lesions import NAMES
 from racoon_data.testing.phantom import Phantom, Rendered, Scanner, a_phantom, render
 from racoon_data.testing.uids import made_uid
 from racoon_data.volumes import Volume
 
 SCHEMA = LabelSchema("thin-lung", "1", tuple(Label(value, name) for value, name in NAMES.items()))
-Labels = npt.NDArray[np.uint8]
 Share = Annotated[float, Field(ge=0, le=1)]
 Patients = Annotated[int, Field(ge=0)]
 _LEVELS_MM = (-55.0, -40.0, -25.0, -10.0, 5.0, 20.0, 35.0, 50.0)
@@ -93,8 +92,7 @@ def write_thin_site(root: Path, site: ThinSite, thinness: Thinness, *, seed: int
 def _patient(site: ThinSite, thinness: Thinness, *, number: int, seed: int, style_px: int) -> list[Case]:
     rng = np.random.default_rng([seed, number, 31])
     person = a_phantom(seed, number=number)
-    kinds = {value for value, share in zip(NAMES, site.prevalence, strict=True) if rng.random() < share}
-    person = Phantom(person.anatomy, tuple(lesion for lesion in person.lesions if lesion.kind in kinds))
+    person = with_prevalence(person, site.prevalence, rng)
     scanner = Scanner(site.noise_hu, site.blur_mm, site.offset_hu)
     name = f"{site.name}-{number + 1:03d}"
     cases = []
@@ -126,29 +124,3 @@ def _case(case_id: str, patient: str, grid: Geometry, rendered: Rendered, style_
     channel = Channel("CT", image, series, Acquisition(modality="CT"))
     labels = LabelMap(styled(rendered.labels, style_px), grid, tuple(NAMES.values()))
     return Case(CaseRef(case_id), patient, (channel,), labels)
-
-
-def styled(labels: Labels, style_px: int) -> Labels:
-    """Outline every class wider or tighter by pixels in the plane; classes grow into background only.
-
-    Args:
-        labels: ``[k, j, i]``.
-        style_px: Pixels; negative for tighter.
-    """
-    for _ in range(abs(style_px)):
-        labels = _grown(labels) if style_px > 0 else _shrunk(labels)
-    return labels
-
-
-def _neighbours(labels: Labels) -> list[Labels]:
-    padded = np.pad(labels, ((0, 0), (1, 1), (1, 1)))
-    return [padded[:, 1:-1, 2:], padded[:, 1:-1, :-2], padded[:, 2:, 1:-1], padded[:, :-2, 1:-1]]
-
-
-def _grown(labels: Labels) -> Labels:
-    return np.where(labels > 0, labels, np.max(_neighbours(labels), axis=0))
-
-
-def _shrunk(labels: Labels) -> Labels:
-    inside = np.all([each == labels for each in _neighbours(labels)], axis=0)
-    return np.where(inside, labels, 0).astype(np.uint8)

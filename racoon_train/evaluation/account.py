@@ -157,5 +157,5 @@ def _run(judgement: Judgement, cells: Sequence[Mapping[str, Any]]) -> dict[str, 
         "cells": [{"model": cell["model"], "dataset": cell["dataset"], "mean": cell["mean"]} for cell in cells],
         "curves": [dict(point) for point in judgement.curves],
         "rounds": [{"round": r.number, "losses": dict(r.losses), "lost": dict(r.lost)} for r in judgement.rounds],
-        "cpu_s": {arm: round(seconds, 1) for arm, seconds in judgement.seconds.items()},
+        "wall_s": {arm: round(seconds, 1) for arm, seconds in judgement.seconds.items()},
     }

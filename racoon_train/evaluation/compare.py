@@ -32,7 +32,7 @@ class Judgement:
         scores: Judged cases by test set and model.
         curves: Mean Dice by arm, test set and round.
         rounds: The federation's rounds: losses and who was lost.
-        seconds: CPU seconds by arm, where known.
+        seconds: seconds by arm, where known.
     """
 
     job: Job

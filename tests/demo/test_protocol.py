@@ -1,6 +1,7 @@
 """The study in small, smaller still: the matrix is complete and its numbers right, whoever wins."""
 
 import csv
+import json
 import os
 from pathlib import Path
 from statistics import fmean
@@ -12,7 +13,8 @@ from racoon_data.dataset.check import check_dataset
 from racoon_data.errors import SettingsError
 from racoon_data.files.manifest import load_manifest
 from racoon_data.files.nifti import read_nifti
-from racoon_data.testing.slices import Thinness, ThinSite, styled, write_thin_site
+from racoon_data.testing.habits import styled
+from racoon_data.testing.slices import Thinness, ThinSite, write_thin_site
 from racoon_train.demo.protocol import load_protocol, run_protocol
 
 PROTOCOL = Path(__file__).parents[2] / "benchmarks" / "study" / "protocol.toml"
@@ -35,7 +37,7 @@ def small(tmp_path_factory):
     out = tmp_path_factory.mktemp("small")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "cpu_count", lambda: 1)
-        return run_protocol(protocol, out).document, out
+        return run_protocol(protocol, out).document, out, protocol
 
 
 def test_the_matrix_of_the_study_is_complete(small):
@@ -55,7 +57,7 @@ def test_the_matrix_of_the_study_is_complete(small):
 
 def test_the_statistics_are_those_of_the_patients(small):
     """The difference to local at home, recomputed from scores.csv: seeds averaged, then patients."""
-    document, out = small
+    document, out, _ = small
     row = next(
         r for r in document["statistics"]["contests"] if (r["place"], r["rival"], r["label"]) == ("own", "local", None)
     )
@@ -83,15 +85,18 @@ def patient_means(path, arm):
     return {patient: fmean(map(fmean, seeds.values())) for patient, seeds in by_seed.items()}
 
 
-def test_the_same_protocol_gives_the_same_account(small):
-    """Run again in the same place, nothing is trained, and the account is the same."""
-    document, out = small
-    weights = out / "seed-7" / "federated" / "model.safetensors"
-    before = weights.stat().st_mtime_ns
-    protocol, _ = load_protocol(PROTOCOL)
+def test_what_is_trained_is_not_trained_again(small, monkeypatch):
+    """Run again in the same place: no arm is trained, and the account is the same to the byte."""
+    document, out, protocol = small
+    weights = sorted((out / "seed-7").rglob("model.safetensors"))
+    before = {path: path.stat().st_mtime_ns for path in weights if "fine-tuned" not in path.parts}
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
 
-    assert document["job"]["name"] == protocol.name
-    assert weights.stat().st_mtime_ns == before
+    again = run_protocol(protocol, out).document
+
+    assert len(before) == 3 + 2
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert json.dumps({**again, "runs": []}) == json.dumps({**document, "runs": []})
 
 
 def test_a_thin_site_is_a_whole_dataset(tmp_path):

@@ -9,6 +9,7 @@ import pydicom
 import pytest
 
 from racoon_data.labels import CodedConcept
+from racoon_data.testing.habits import styled
 from racoon_data.testing.lung_codes import CLASSES, CODINGS, LABELS_PATH
 from racoon_data.testing.phantom import NAMES
 from racoon_data.testing.sites import default_plans, external_plan, write_site
@@ -39,7 +40,7 @@ def headers(folder, modality):
 
 @pytest.mark.parametrize("name", PLANS)
 def test_segmentations_decode_to_the_truth(archives, name):
-    """The union of all SEG files of a study is the true label map, class by class."""
+    """The union of all SEG files of a study is the true label map, as its readers outline, class by class."""
     folder, truth = archives[name]
     images = headers(folder, "CT")
     for study in truth.studies.values():
@@ -51,7 +52,8 @@ def test_segmentations_decode_to_the_truth(archives, name):
             for number in seg.segment_numbers:
                 value = value_of(truth.plan, seg.get_segment_description(number))
                 found[frames[..., number - 1] > 0] = value
-        wanted = np.where(np.isin(study.labels, annotated_values(truth.plan)), study.labels, 0)
+        outlined = styled(study.labels, truth.plan.style_px)
+        wanted = np.where(np.isin(outlined, annotated_values(truth.plan)), outlined, 0)
         assert np.array_equal(found, wanted)
 
 
