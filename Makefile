@@ -42,6 +42,8 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/seg.py
 	$(BIN)/python benchmarks/convert.py
 	$(BIN)/python benchmarks/scan.py
+	$(BIN)/python benchmarks/cache.py
+	$(BIN)/python benchmarks/gpu.py
 
 faults: $(READY) ## Run every fault case each way it shows, and write docs/pacs-faults.md
 	$(BIN)/python -m tests.pacs.fault_page
