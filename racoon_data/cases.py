@@ -29,6 +29,7 @@ class Acquisition:
     slice_thickness_mm: float | None = None
     kvp: float | None = None
     contrast_agent: str = ""
+    contrast_delay_s: float | None = None
     patient_position: str = ""
     sop_class_uid: str = ""
     transfer_syntax_uid: str = ""
@@ -47,8 +48,14 @@ class ChannelRule:
         min_slices: Fewer slices are a localizer or a fragment.
         max_thickness_mm: Thicker slices are refused; ``None`` for any.
         contrast: True or False to require or forbid contrast; ``None`` for any.
-        prefer: Ranked preferences among the series that fit: ``thinnest``, ``most_slices``,
-            ``annotated``. A tie after all of them is ambiguous, and the case is skipped.
+        prefer: Ranked preferences among the series that fit: ``thinnest``, ``thickest``, ``most_slices``,
+            ``annotated``, ``thickness:1.0`` (the nearest to it), ``kernel:Br4``, ``description:...``,
+            ``body_part:...`` and ``contrast_phase:venous``. One that no series meets decides nothing. A tie after all
+            of them is ambiguous, and the case is skipped.
+        exclude: Regular expression the SeriesDescription must not contain, empty for none.
+        body_part: Regular expression the BodyPartExamined must contain, empty for any.
+        contrast_phase: ``native``, ``arterial``, ``venous`` or ``delayed``; empty for any.
+        min_thickness_mm: Thinner slices are refused; ``None`` for any.
     """
 
     name: str
@@ -59,6 +66,10 @@ class ChannelRule:
     max_thickness_mm: float | None = None
     contrast: bool | None = None
     prefer: tuple[str, ...] = ("annotated",)
+    exclude: str = ""
+    body_part: str = ""
+    contrast_phase: str = ""
+    min_thickness_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -332,3 +332,10 @@ class DivergedError(FederationError):
 
     code = "federation.diverged"
     exit_code = ExitCode.QUALITY
+
+
+class PrivacyBudgetError(FederationError):
+    """The job would spend more of the patients' privacy than it allows."""
+
+    code = "federation.privacy_budget"
+    exit_code = ExitCode.POLICY

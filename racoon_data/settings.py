@@ -19,6 +19,8 @@ class SiteTable(Frozen):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
     workers: Annotated[int, Field(ge=1)] = 1
+    memory_mb: Annotated[int, Field(ge=0)] = 0
+    """Most memory of one worker (MiB); 0 sets no bound."""
     operator: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}$")] | None = None
     """Who works here, for the audit log; without it the name of the account."""
 
@@ -65,6 +67,15 @@ class QuerySettings(Frozen):
     filters: dict[str, str] = Field(default_factory=dict)
 
 
+Preference = Annotated[
+    str,
+    Field(
+        pattern=r"^(annotated|thinnest|thickest|most_slices|thickness:[0-9]+(\.[0-9]+)?"
+        r"|contrast_phase:(native|arterial|venous|delayed)|(kernel|description|body_part):.+)$"
+    ),
+]
+
+
 class ChannelSettings(Frozen):
     """Which series may become one channel; see ``ChannelRule``."""
 
@@ -75,7 +86,11 @@ class ChannelSettings(Frozen):
     min_slices: Annotated[int, Field(ge=1)] = 3
     max_thickness_mm: float | None = None
     contrast: bool | None = None
-    prefer: tuple[Literal["annotated", "thinnest", "most_slices"], ...] = ("annotated",)
+    prefer: tuple[Preference, ...] = ("annotated",)
+    exclude: str = ""
+    body_part: str = ""
+    contrast_phase: Literal["", "native", "arterial", "venous", "delayed"] = ""
+    min_thickness_mm: float | None = None
 
 
 class CaseSettings(Frozen):

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from racoon_data import console, plugins
+from racoon_data.cli.dataset_build import build
 from racoon_data.errors import ExitCode
 
 if TYPE_CHECKING:
     from racoon_data.files.manifest import CaseRecord, Manifest
 
 app = typer.Typer(help="Show, check and export datasets.", no_args_is_help=True)
+app.command()(build)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The dataset folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]

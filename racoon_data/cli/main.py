@@ -19,6 +19,7 @@ _COMMANDS_GROUP = "racoon.commands"
 ROOMS: dict[str, tuple[str, str]] = {
     "init": ("racoon_data.cli.init", "Create a site folder with its settings."),
     "run": ("racoon_data.cli.run", "Walk from a query to a dataset, as a study file says."),
+    "jobs": ("racoon_data.cli.jobs", "List, show, resume and cancel runs."),
     "pacs": ("racoon_data.cli.pacs", "Find, plan, pull, receive and push at a PACS; examine or serve one."),
     "deid": ("racoon_data.cli.deid", "De-identify through the one door; quarantine, vault and the way back."),
     "convert": ("racoon_data.cli.convert", "Turn DICOM series into NIfTI files."),

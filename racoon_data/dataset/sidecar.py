@@ -92,6 +92,7 @@ def _acquisition(made: Acquisition) -> AcquisitionPart:
         slice_thickness=made.slice_thickness_mm,
         kvp=made.kvp,
         contrast_bolus_agent=made.contrast_agent,
+        contrast_delay_s=made.contrast_delay_s,
         patient_position=made.patient_position,
         sop_class_uid=made.sop_class_uid,
         transfer_syntax_uid=made.transfer_syntax_uid,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import isfinite, sqrt
 from pathlib import Path
@@ -133,7 +134,25 @@ def acquisition_of(facts: Facts) -> Acquisition:
         slice_thickness_mm=facts.number("SliceThickness"),
         kvp=facts.number("KVP"),
         contrast_agent=facts.text("ContrastBolusAgent"),
+        contrast_delay_s=_delay_s(facts.text("ContrastBolusStartTime"), facts.text("AcquisitionTime")),
         patient_position=facts.text("PatientPosition"),
         sop_class_uid=facts.text("SOPClassUID"),
         transfer_syntax_uid=facts.transfer_syntax_uid,
     )
+
+
+def _delay_s(start: str, acquired: str) -> float | None:
+    """Give the seconds from the injection to the acquisition, ``None`` where a time is missing; past midnight too."""
+    seconds = [_seconds(text) for text in (start, acquired)]
+    if seconds[0] is None or seconds[1] is None:
+        return None
+    return (seconds[1] - seconds[0]) % 86_400.0
+
+
+def _seconds(time: str) -> float | None:
+    """Read a DICOM time (HHMMSS.ffffff, shorter ones too)."""
+    found = re.fullmatch(r"(\d{2})(\d{2})?(\d{2}(?:\.\d{1,6})?)?", time.strip())
+    if found is None:
+        return None
+    hours, minutes, rest = found.groups(default="0")
+    return 3600.0 * int(hours) + 60.0 * int(minutes) + float(rest)

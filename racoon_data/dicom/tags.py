@@ -45,6 +45,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "PixelBandwidth": (0x00180095, "DS"),
     "SoftwareVersions": (0x00181020, "LO"),
     "ProtocolName": (0x00181030, "LO"),
+    "ContrastBolusStartTime": (0x00181042, "TM"),
     "TriggerTime": (0x00181060, "DS"),
     "NominalInterval": (0x00181062, "IS"),
     "CardiacNumberOfImages": (0x00181090, "IS"),

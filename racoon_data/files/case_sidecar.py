@@ -43,6 +43,7 @@ class AcquisitionPart(Part):
     slice_thickness: float | None = None
     kvp: float | None = None
     contrast_bolus_agent: str = ""
+    contrast_delay_s: float | None = None
     patient_position: str = ""
     sop_class_uid: str = ""
     transfer_syntax_uid: str = ""

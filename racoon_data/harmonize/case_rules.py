@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from racoon_data.cases import CaseRule, ChannelRule
@@ -15,6 +15,7 @@ from racoon_data.errors import (
     RecognizableFaceError,
     SettingsError,
 )
+from racoon_data.harmonize.phase import phase_of
 
 Annotated = frozenset[SeriesKey]
 
@@ -41,14 +42,21 @@ class Candidate:
         series: The series.
         rejected: The attribute that decided against it, as words without patient values; empty
             where the series fits.
+        also: What else would have decided against it.
     """
 
     channel: str
     series: Series
     rejected: str = ""
+    also: tuple[str, ...] = ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Everything that speaks against the series."""
+        return (self.rejected, *self.also) if self.rejected else ()
 
     def __str__(self) -> str:
-        return f"{_named(self.series)}: {self.rejected or 'fits'}"
+        return f"{named(self.series)}: {self.rejected or 'fits'}"
 
 
 def select(series: Sequence[Series], rule: CaseRule, *, annotated: Annotated = _NONE) -> tuple[Selection, ...]:
@@ -78,8 +86,8 @@ def select(series: Sequence[Series], rule: CaseRule, *, annotated: Annotated = _
     chosen = tuple((channel.name, _choose(series, channel, annotated)) for channel in rule.channels)
     _refuse_twice(chosen)
     if rule.labels_required and not any(one.key in annotated for _, one in chosen):
-        listed = ", ".join(f"{name} is {_named(one)}" for name, one in chosen)
-        elsewhere = [_named(one) for one in series if one.key in annotated]
+        listed = ", ".join(f"{name} is {named(one)}" for name, one in chosen)
+        elsewhere = [named(one) for one in series if one.key in annotated]
         where = f"masks lie on {', '.join(elsewhere)}" if elsewhere else "no series of the study carries a mask"
         raise NoAnnotationError(
             f"no chosen series carries a mask: {listed}; {where}",
@@ -90,7 +98,7 @@ def select(series: Sequence[Series], rule: CaseRule, *, annotated: Annotated = _
 
 def _faceless(selection: Selection, rule: CaseRule) -> Selection:
     """Refuse a case one of whose series is marked as showing a face, where the rule says so."""
-    shown = [_named(one) for _, one in selection.channels if one.acquisition.has_face]
+    shown = [named(one) for _, one in selection.channels if one.acquisition.has_face]
     if rule.faces == "refuse" and shown:
         raise RecognizableFaceError(
             f"a face can be recognized in {', '.join(shown)}", hint="take the face out elsewhere, or allow faces"
@@ -100,9 +108,7 @@ def _faceless(selection: Selection, rule: CaseRule) -> Selection:
 
 def candidates(series: Sequence[Series], channel: ChannelRule) -> tuple[Candidate, ...]:
     """Say for each series whether it fits a channel, and what decided where it does not."""
-    return tuple(
-        Candidate(channel.name, one, _rejection(one, channel)) for one in sorted(series, key=lambda one: one.key)
-    )
+    return tuple(_candidate(one, channel) for one in sorted(series, key=lambda one: one.key))
 
 
 def _per_annotated_series(
@@ -124,22 +130,31 @@ def _per_annotated_series(
 
 def _choose(series: Sequence[Series], channel: ChannelRule, annotated: Annotated) -> Series:
     considered = candidates(series, channel)
-    left = [one.series for one in considered if not one.rejected]
-    if not left:
+    fitting = [one.series for one in considered if not one.rejected]
+    if not fitting:
         raise _no_channel(channel, considered)
-    for preference in channel.prefer:
-        score = _PREFERENCES[preference]
-        best = max(score(one, annotated) for one in left)
-        left = [one for one in left if score(one, annotated) == best]
+    *_, (_, left) = (("", fitting), *narrowed(fitting, channel, annotated))
     if len(left) == 1:
         return left[0]
-    names = ", ".join(_named(one) for one in left)
+    names = ", ".join(named(one) for one in left)
     preferred = f" after preferring {', '.join(channel.prefer)}" if channel.prefer else ""
     raise AmbiguousCaseError(
         f"{len(left)} series fit channel {channel.name} equally well{preferred}: {names}; "
         f"considered: {'; '.join(map(str, considered))}",
         hint="narrow the channel rule by description, kernel, thickness or contrast, or add a preference",
     )
+
+
+def narrowed(
+    fitting: Sequence[Series], channel: ChannelRule, annotated: Annotated
+) -> Iterator[tuple[str, list[Series]]]:
+    """Apply the preferences of a channel one after the other; give each with the series it leaves."""
+    left = list(fitting)
+    for preference in channel.prefer:
+        score = _score_of(preference)
+        scores = [score(one, annotated) for one in left]
+        left = [one for one, own in zip(left, scores, strict=True) if own == max(scores)]
+        yield preference, left
 
 
 def _no_channel(channel: ChannelRule, considered: Sequence[Candidate]) -> NoChannelError:
@@ -152,17 +167,20 @@ def _refuse_twice(chosen: Sequence[tuple[str, Series]]) -> None:
     for name, one in chosen:
         if (first := taken.setdefault(one.key, name)) != name:
             raise AmbiguousCaseError(
-                f"{_named(one)} fits both channels {first} and {name}", hint="tell the channel rules apart"
+                f"{named(one)} fits both channels {first} and {name}", hint="tell the channel rules apart"
             )
 
 
-def _rejection(series: Series, channel: ChannelRule) -> str:
-    return next((reason for check in _CHECKS if (reason := check(series, channel))), "")
+def _candidate(series: Series, channel: ChannelRule) -> Candidate:
+    reasons = [reason for check in _CHECKS if (reason := check(series, channel))]
+    return Candidate(channel.name, series, reasons[0] if reasons else "", tuple(reasons[1:]))
 
 
 def _localizer(series: Series, channel: ChannelRule) -> str:
-    is_localizer = any(value.strip().upper() == "LOCALIZER" for value in series.acquisition.image_type)
-    return "ImageType says localizer" if is_localizer else ""
+    words = {value.strip().upper() for value in series.acquisition.image_type}
+    if "LOCALIZER" in words:
+        return "ImageType says localizer"
+    return "ImageType says projection" if words & _PROJECTIONS else ""
 
 
 def _modality(series: Series, channel: ChannelRule) -> str:
@@ -173,6 +191,28 @@ def _modality(series: Series, channel: ChannelRule) -> str:
 def _description(series: Series, channel: ChannelRule) -> str:
     fits = not channel.description or _contains(channel.description, series.acquisition.description)
     return "" if fits else "SeriesDescription does not match"
+
+
+def _exclude(series: Series, channel: ChannelRule) -> str:
+    is_out = channel.exclude and _contains(channel.exclude, series.acquisition.description)
+    return "SeriesDescription is excluded" if is_out else ""
+
+
+def _body_part(series: Series, channel: ChannelRule) -> str:
+    part = series.acquisition.body_part
+    fits = not channel.body_part or _contains(channel.body_part, part)
+    return "" if fits else f"BodyPartExamined {part or 'absent'} does not match"
+
+
+def _phase(series: Series, channel: ChannelRule) -> str:
+    if not channel.contrast_phase:
+        return ""
+    phase, told_by = phase_of(series.acquisition)
+    if phase == channel.contrast_phase:
+        return ""
+    return (
+        f"contrast phase {phase} ({told_by}) is not {channel.contrast_phase}" if phase else "no contrast phase is told"
+    )
 
 
 def _kernel(series: Series, channel: ChannelRule) -> str:
@@ -186,12 +226,16 @@ def _slices(series: Series, channel: ChannelRule) -> str:
 
 
 def _thickness(series: Series, channel: ChannelRule) -> str:
-    thickness, limit = series.acquisition.slice_thickness_mm, channel.max_thickness_mm
-    if limit is None:
+    thickness, low, high = series.acquisition.slice_thickness_mm, channel.min_thickness_mm, channel.max_thickness_mm
+    if low is None and high is None:
         return ""
     if thickness is None:
         return "SliceThickness is absent"
-    return f"SliceThickness {thickness:g} mm is above {limit:g} mm" if thickness > limit + 1e-6 else ""
+    if low is not None and thickness < low - 1e-6:
+        return f"SliceThickness {thickness:g} mm is below {low:g} mm"
+    return (
+        f"SliceThickness {thickness:g} mm is above {high:g} mm" if high is not None and thickness > high + 1e-6 else ""
+    )
 
 
 def _contrast(series: Series, channel: ChannelRule) -> str:
@@ -206,10 +250,15 @@ _CHECKS: tuple[Callable[[Series, ChannelRule], str], ...] = (
     _modality,
     _slices,
     _description,
+    _exclude,
+    _body_part,
     _kernel,
     _thickness,
     _contrast,
+    _phase,
 )
+# Projections through the volume: what lies behind each other is one value (PS3.3 C.7.6.1.1.2, and vendors).
+_PROJECTIONS = frozenset(("MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE"))
 
 
 def _thinnest(series: Series, annotated: Annotated) -> float:
@@ -217,11 +266,41 @@ def _thinnest(series: Series, annotated: Annotated) -> float:
     return -round(thickness, 3) if thickness is not None else -1e9
 
 
-_PREFERENCES: dict[str, Callable[[Series, Annotated], float]] = {
+def _thickest(series: Series, annotated: Annotated) -> float:
+    thickness = series.acquisition.slice_thickness_mm
+    return round(thickness, 3) if thickness is not None else -1e9
+
+
+_Score = Callable[[Series, Annotated], float]
+_PREFERENCES: dict[str, _Score] = {
     "annotated": lambda series, annotated: series.key in annotated,
     "thinnest": _thinnest,
+    "thickest": _thickest,
     "most_slices": lambda series, annotated: len(series.slices),
 }
+_TEXTS: dict[str, Callable[[Series], Sequence[str]]] = {
+    "kernel": lambda series: series.acquisition.kernel,
+    "description": lambda series: (series.acquisition.description,),
+    "body_part": lambda series: (series.acquisition.body_part,),
+    "contrast_phase": lambda series: (phase_of(series.acquisition)[0],),
+}
+
+
+def _score_of(preference: str) -> _Score:
+    """Give what a preference counts: higher is preferred.
+
+    Raises:
+        KeyError: There is no such preference.
+        ValueError: A thickness is no number.
+    """
+    name, separator, wanted = preference.partition(":")
+    if not separator:
+        return _PREFERENCES[name]
+    if name == "thickness":
+        target = float(wanted)
+        return lambda series, annotated: -abs(round((series.acquisition.slice_thickness_mm or 1e9) - target, 3))
+    texts = _TEXTS[name]
+    return lambda series, annotated: any(_contains(wanted, text) for text in texts(series))
 
 
 def _contains(pattern: str, text: str) -> bool:
@@ -241,12 +320,21 @@ def check_rule(rule: CaseRule) -> None:
     if len(set(names)) < len(names):
         raise SettingsError("channels: two have one name", hint="give each channel a name of its own")
     for channel in rule.channels:
-        for key, pattern in (("description", channel.description), ("kernel", channel.kernel)):
-            _check_pattern(f"channels.{channel.name}.{key}", pattern)
-        if unknown := sorted(set(channel.prefer) - set(_PREFERENCES)):
-            raise SettingsError(
-                f"channels.{channel.name}.prefer: {unknown[0]!r} is unknown", hint=f"one of: {', '.join(_PREFERENCES)}"
-            )
+        for key in ("description", "exclude", "body_part", "kernel"):
+            _check_pattern(f"channels.{channel.name}.{key}", getattr(channel, key))
+        for preference in channel.prefer:
+            _check_preference(f"channels.{channel.name}.prefer", preference)
+
+
+def _check_preference(key: str, preference: str) -> None:
+    name, _, wanted = preference.partition(":")
+    try:
+        _score_of(preference)
+    except (KeyError, ValueError) as error:
+        known = ", ".join((*_PREFERENCES, "thickness:MM", *(f"{text}:WORDS" for text in _TEXTS)))
+        raise SettingsError(f"{key}: {preference!r} is unknown", hint=f"one of: {known}") from error
+    if name in _TEXTS:
+        _check_pattern(key, wanted)
 
 
 def _check_pattern(key: str, pattern: str) -> None:
@@ -256,5 +344,6 @@ def _check_pattern(key: str, pattern: str) -> None:
         raise SettingsError(f"{key}: no regular expression: {error}", hint="mend the pattern") from error
 
 
-def _named(series: Series) -> str:
+def named(series: Series) -> str:
+    """Name a series, with its part where one series UID holds several volumes."""
     return f"{series.ref} part {series.part}" if series.part else str(series.ref)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from racoon_data.deid.door import DeidentifiedInstance, Door, deidentify_files, forgotten_at, refuse_unnamed
@@ -73,13 +73,32 @@ def find_studies(plan: Plan, on_event: OnEvent) -> dict[StudyRef, str]:
     return studies
 
 
-def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event: OnEvent) -> Arrived:
-    """Bring the studies of a plan through the door; only whole studies pass.
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What lies in the spool, and how each study stands; identified, so it is never shown.
+
+    Attributes:
+        door: The door it is to pass.
+        verdicts: How the retrieval of each study ended.
+        known: What passed the door on an earlier walk and whose identified file is gone.
+        withdrawn: One outcome for every study of a patient who withdrew consent.
+        patients: Keyed pseudonym of the patient by pseudonymous study UID.
+    """
+
+    door: Door = field(repr=False)
+    verdicts: tuple[StudyVerdict, ...] = field(repr=False)
+    known: Mapping[InstanceRef, DeidentifiedInstance] = field(repr=False)
+    withdrawn: tuple[Outcome, ...]
+    patients: Mapping[str, str]
+
+
+def fetch(
+    plan: Plan, ledger: Ledger, found: Mapping[StudyRef, str], *, pseudonymizer: Pseudonymizer, on_event: OnEvent
+) -> Fetched:
+    """Bring the studies of a plan into the spool; what lies there is not fetched again.
 
     Raises:
-        NothingMatchedError: The PACS holds no such study.
         PacsError: The PACS could not be asked.
-        PseudonymServiceError: It has not named every patient; what it named has passed, the rest waits in the spool.
         StorageError: The disk is full.
     """
     door = Door(
@@ -91,16 +110,39 @@ def arrive(plan: Plan, ledger: Ledger, *, pseudonymizer: Pseudonymizer, on_event
         vault=plan.site.vault,
         service=service_of(plan.site),
     )
-    found = find_studies(plan, on_event)
     gone = forgotten_at(door)
     studies = [study for study, patient in found.items() if pseudonymizer.keyed(patient) not in gone]
     known = recall_passed(ledger, studies, door)
     verdicts = retrieve(plan.node, studies, spool=plan.site.spool, ledger=ledger, on_event=on_event)
-    through = _through(plan, ledger, door, verdicts, on_event)
-    complete = {verdict.ref.study_uid for verdict in verdicts if verdict.verdict is Verdict.COMPLETE}
-    earlier = tuple(one for ref, one in known.items() if ref.study_uid in complete)
-    withdrawn = [_withdrawn(study, pseudonymizer) for study in found if study not in studies]
-    return replace(through, instances=(*earlier, *through.instances), incomplete=(*withdrawn, *through.incomplete))
+    withdrawn = tuple(_withdrawn(study, pseudonymizer) for study in found if study not in studies)
+    patients = {pseudonymizer.uid(study.study_uid): pseudonymizer.keyed(patient) for study, patient in found.items()}
+    return Fetched(door, tuple(verdicts), known, withdrawn, patients)
+
+
+def pass_door(plan: Plan, ledger: Ledger, fetched: Fetched, *, on_event: OnEvent) -> Arrived:
+    """Take what was fetched through the door; only whole studies pass.
+
+    Raises:
+        PseudonymServiceError: It has not named every patient; what it named has passed, the rest waits in the spool.
+        StorageError: The disk is full.
+    """
+    through = _through(plan, ledger, fetched.door, fetched.verdicts, on_event)
+    complete = {verdict.ref.study_uid for verdict in fetched.verdicts if verdict.verdict is Verdict.COMPLETE}
+    earlier = tuple(one for ref, one in fetched.known.items() if ref.study_uid in complete)
+    incomplete = (*fetched.withdrawn, *through.incomplete)
+    return replace(through, instances=(*earlier, *through.instances), incomplete=incomplete)
+
+
+def spooled_ends(ledger: Ledger, fetched: Fetched) -> tuple[tuple[Outcome, ...], tuple[Outcome, ...]]:
+    """Say how retrieval ended for every study and every instance, by pseudonymous reference."""
+    names = fetched.door.pseudonymizer
+    torn = [verdict for verdict in fetched.verdicts if verdict.verdict is not Verdict.COMPLETE]
+    whole = [verdict for verdict in fetched.verdicts if verdict.verdict is Verdict.COMPLETE]
+    studies = [Outcome(_behind_the_door(verdict.ref, names), RETRIEVE) for verdict in whole]
+    rows = (row for verdict in whole for row in ledger.instances(verdict.ref.study_uid) if row.state in CAME)
+    arrived = [Outcome(_behind_the_door(row.ref, names), RETRIEVE) for row in rows]
+    left_out = (*fetched.withdrawn, *(_kept_out(verdict, names) for verdict in torn))
+    return (*studies, *left_out), (*arrived, *_never_arrived(ledger, torn, names))
 
 
 def _through(plan: Plan, ledger: Ledger, door: Door, verdicts: Sequence[StudyVerdict], on_event: OnEvent) -> Arrived:

@@ -56,6 +56,13 @@ class Order:
         """How segments become labels."""
         return map_rules(self.recipe, annotated=self.annotated, annotated_by=dict(self.annotated_by))
 
+    @property
+    def sha256(self) -> str:
+        """Hash what every case depends on: with another hash all cases are built again."""
+        labels = [self.annotated, self.annotated_by, self.labels_required]
+        facts = [self.recipe.sha256, asdict(self.schema), labels, software()]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
     def fingerprint(self, item: CaseItem) -> str:
         """Hash everything the files of a case depend on: its sources, the order and the software."""
         facts = [

@@ -85,11 +85,41 @@ def propose(
     files = sort_files([instance.path for instance in arrived.instances], root=work)
     files = replace(files, annotations=(*files.annotations, *exports))
     links = link(files.series, files.annotations)
-    doubtful = [*arrived.stopped_masks, *_unplaced_masks(files, links)]
+    doubtful = [*arrived.stopped_masks, *doubtful_masks(files, links)]
+    proposed, refused = choose(files, links, arrived.studies, doubtful, rule=rule, site_name=site_name)
+    broken = {**_broken_in_sorting(arrived, files.outcomes, work=work), **arrived.broken_series}
+    kept_out = [(item, end) for item in proposed if (end := _broken(item, broken)) is not None]
+    whole = [item for item in proposed if _broken(item, broken) is None]
+    unused = (*files.outcomes, *links.outcomes)
+    return Proposal(tuple(sorted(whole, key=lambda item: item.ref)), tuple(kept_out), refused, unused)
+
+
+def choose(
+    files: Sorted,
+    links: Links,
+    studies: Sequence[StudyRef],
+    doubtful: Sequence[Outcome],
+    *,
+    rule: CaseRule,
+    site_name: str,
+) -> tuple[tuple[CaseItem, ...], tuple[Outcome, ...]]:
+    """Choose the cases of studies from their headers.
+
+    Args:
+        files: Series and annotations, sorted.
+        links: Which annotation lies on which series.
+        studies: Studies that may become cases.
+        doubtful: Masks that cannot be used; their studies give no case.
+        rule: How studies become cases.
+        site_name: First part of every case id.
+
+    Returns:
+        Proposed cases, and one outcome for every study that gives none.
+    """
     first_days = _first_days(files.series)
     proposed: list[CaseItem] = []
     refused: list[Outcome] = []
-    for study in arrived.studies:
+    for study in studies:
         series = tuple(one for one in files.series if one.ref.study_uid == study.study_uid)
         try:
             with about(study):
@@ -100,14 +130,10 @@ def propose(
         else:
             items = [_item(one, links.pairs, first_days, rule=rule, site_name=site_name) for one in selections]
             proposed += _with_reports(items, links.pairs, study)
-    broken = {**_broken_in_sorting(arrived, files.outcomes, work=work), **arrived.broken_series}
-    kept_out = [(item, end) for item in proposed if (end := _broken(item, broken)) is not None]
-    whole = [item for item in proposed if _broken(item, broken) is None]
-    unused = (*files.outcomes, *links.outcomes)
-    return Proposal(tuple(sorted(whole, key=lambda item: item.ref)), tuple(kept_out), tuple(refused), unused)
+    return tuple(proposed), tuple(refused)
 
 
-def _unplaced_masks(files: Sorted, links: Links) -> list[Outcome]:
+def doubtful_masks(files: Sorted, links: Links) -> list[Outcome]:
     """Give the masks that may lie on a series that is here; a dangling one lies elsewhere."""
     masks = {file.ref for file in files.annotations if file.modality in MASKS}
     return [end for end in links.outcomes if end.ref in masks and end.code != DanglingReferenceError.code]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -103,6 +104,7 @@ _works: list[Callable[[Any], Any]] = []
 def _begin(work: Callable[[Any], Any], memory_mb: int) -> None:
     """Keep what this process is to do, within its memory."""
     _works[:] = [work]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     if memory_mb:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
 

@@ -309,9 +309,10 @@ class Ledger:
         rows = self._read("SELECT state, COUNT(*), SUM(size), MIN(since) FROM instances GROUP BY state")
         return {_STATES[word]: Standing(count, size, since) for word, count, size, since in rows}
 
-    def count(self, step: str) -> int:
-        """Count what a step finished."""
-        return int(self._read("SELECT COUNT(*) FROM steps WHERE step = ?", step)[0][0])
+    def count_of(self, step: str, prefix: str) -> int:
+        """Count what a step finished whose key starts so."""
+        sql = "SELECT COUNT(*) FROM steps WHERE step = ? AND key >= ? AND key < ?"
+        return int(self._read(sql, step, prefix, f"{prefix}\U0010ffff")[0][0])
 
     def set_verdict(self, verdict: StudyVerdict) -> None:
         """Note how the retrieval of a study ended; the last verdict holds."""

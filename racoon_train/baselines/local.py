@@ -52,7 +52,7 @@ def train_local(site: SiteClient, out: Path, *, resume: bool = False, on_event: 
         weights = update.weights
         validation.judge(weights)
         save_weights(round_file(out, round_), weights)
-        log.write(round_, losses={site.alias: update.metrics["loss"]}, lost={})
+        log.write(round_, losses={site.alias: update.loss}, lost={})
         on_event(Event("train", site.alias, round_, site.job.training.rounds))
     best = load_weights(round_file(out, validation.best)) if validation.best else weights
     model = Model(out / "model.safetensors", site.job, "local", site.annotated, ((site.alias, site.dataset_sha256),))

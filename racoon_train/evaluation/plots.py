@@ -58,7 +58,10 @@ def losses(rounds: Sequence[Mapping[str, Any]]) -> str:
     with _drawn() as (figure, axes):
         aliases = sorted({alias for each in rounds for alias in each["losses"]})
         for number, alias in enumerate(aliases):
-            points = [(each["round"], each["losses"].get(alias, float("nan"))) for each in rounds]
+            told = [each["losses"].get(alias) for each in rounds]
+            points = [
+                (each["round"], float("nan") if loss is None else loss) for each, loss in zip(rounds, told, strict=True)
+            ]
             color = _SITE_COLORS[number % len(_SITE_COLORS)]
             axes.plot(*zip(*points, strict=True), color=color, linewidth=1.8, marker="o", markersize=3, label=alias)
         axes.set_xlabel("round")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from racoon_data.documents import read_json
 from racoon_data.errors import DatasetError, JobMismatchError, RacoonError, SettingsError
@@ -24,6 +24,7 @@ from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job, job_from
 from racoon_train.networks import Weights, initial_weights, network_of, set_weights, weights_of
 from racoon_train.optimizer import AdamW
+from racoon_train.privacy.accounting import check_budget, spent
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,6 @@ class SiteClient:
             DatasetError: The dataset changed since approval or its cache is gone.
         """
         from racoon_train import checkpoints, engine
-        from racoon_train.resume import RoundPlan, train_round
 
         check_weights(weights, initial_weights(self.job), max_norm_ratio=self.job.rules.max_norm_ratio**2)
         cases = self.cases("train")
@@ -72,13 +72,25 @@ class SiteClient:
         kept = [path for path in self._optimizer_files() if path.name < _optimizer_name(round_)]
         if kept:
             optimizer.load(checkpoints.load_weights(kept[-1]))
-        plan = RoundPlan(round_, self.state)
-        losses = train_round(network, optimizer, partial(self.stream, cases, round_), self.job, plan)
+        metrics = self._round(network, optimizer, cases, round_)
         checkpoints.save_weights(self.state / _optimizer_name(round_), optimizer.arrays())
         for older in kept[:-1]:
             older.unlink()
-        metrics = {"loss": sum(losses) / len(losses)}
         return Update(weights_of(network), len(cases), metrics, class_examples(cases, self.job))
+
+    def _round(self, network: Any, optimizer: AdamW, cases: Sequence[CachedCase], round_: int) -> dict[str, float]:
+        """Train a round and give its metrics; a private one tells what it spent, and no loss, which is not private."""
+        if (privacy := spent(self.job, round_)) is not None:
+            from racoon_train.privacy.dp_sgd import private_round
+
+            patients = {case.case_id: case.patient for case in load_manifest(self.dataset).cases}
+            private_round(network, optimizer, cases, patients, self.job, round_=round_)
+            return {"epsilon": privacy.epsilon, "delta": privacy.delta}
+        from racoon_train.resume import RoundPlan, train_round
+
+        plan = RoundPlan(round_, self.state)
+        losses = train_round(network, optimizer, partial(self.stream, cases, round_), self.job, plan)
+        return {"loss": sum(losses) / len(losses)}
 
     def evaluate(self, weights: Weights) -> Mapping[str, float]:
         """Give the mean Dice per class on this site's test cases (``dice.NAME``; only what is annotated)."""
@@ -180,6 +192,7 @@ def join(alias: str, root: Path, job: Job, home: Path, *, on_event: OnEvent = ig
     """
     if not _ALIAS.fullmatch(alias):
         raise SettingsError(f"{alias!r} is no alias", hint="use letters, digits, - and _, at most 31")
+    check_budget(job)
     dataset = open_dataset(root, on_event=on_event)
     check_fit(dataset, job)
     cache = build_cache(dataset, home / "cache", on_event=on_event)

@@ -20,12 +20,12 @@ class Round:
 
     Attributes:
         number: Counted from 1.
-        losses: Mean training loss by alias.
+        losses: Mean training loss by alias; ``None`` from a site that trains privately and tells none.
         lost: Error code by alias of each site without a good update.
     """
 
     number: int
-    losses: Mapping[str, float]
+    losses: Mapping[str, float | None]
     lost: Mapping[str, str]
 
 
@@ -36,7 +36,7 @@ class RoundLog:
         self._path = out / "rounds.json"
         self._rounds: list[dict[str, object]] = []
 
-    def write(self, number: int, *, losses: Mapping[str, float], lost: Mapping[str, str]) -> None:
+    def write(self, number: int, *, losses: Mapping[str, float | None], lost: Mapping[str, str]) -> None:
         """Add a round."""
         entry = {"round": number, "losses": dict(sorted(losses.items())), "lost": dict(sorted(lost.items()))}
         self._rounds.append(entry)

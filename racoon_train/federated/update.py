@@ -17,7 +17,7 @@ class Update:
     Attributes:
         weights: Named arrays.
         examples: Training cases behind it: its weight in the average.
-        metrics: Numbers by name, such as ``loss``.
+        metrics: Numbers by name, such as ``loss``, which a site that trains privately does not tell.
         class_examples: Training cases by class name in which the class was looked for.
     """
 
@@ -25,6 +25,11 @@ class Update:
     examples: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     class_examples: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> float | None:
+        """Mean training loss, where it is told."""
+        return self.metrics.get("loss")
 
 
 def cast_like(weights: Weights, reference: Weights) -> Weights:

@@ -15,6 +15,7 @@ from racoon_data.documents import read_json
 from racoon_data.errors import SettingsError
 from racoon_data.settings import Frozen, load_toml
 from racoon_train.job.network import NetworkSettings
+from racoon_train.job.privacy import PrivacySettings
 from racoon_train.job.rules import RuleSettings
 from racoon_train.job.statistics import StatisticsSettings
 from racoon_train.job.training import TrainingSettings
@@ -38,6 +39,7 @@ class Job(Frozen):
     training: TrainingSettings = TrainingSettings()
     rules: RuleSettings = RuleSettings()
     statistics: StatisticsSettings = StatisticsSettings()
+    privacy: PrivacySettings = PrivacySettings()
 
     @model_validator(mode="after")
     def _labels_are_unique(self) -> Self:
@@ -55,6 +57,20 @@ class Job(Frozen):
         if any(size % multiple or size < 2 * multiple for size in self.patch_size):
             raise ValueError(f"with these channels each size of a patch is a multiple of {multiple}, and not the first")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_private(self) -> Self:
+        if self.privacy.dp_sgd is not None and (wrong := self._not_private()):
+            raise ValueError(f"privacy.dp_sgd is not possible with {', '.join(wrong)}")
+        return self
+
+    def _not_private(self) -> list[str]:
+        """Name what keeps a patient's gradient from being told apart, or tells of patients beside the weights."""
+        wrong = [f"a {self.network.name}, whose blocks work in place: use unet2d or unet3d"] * self.network.is_dynunet
+        wrong += ["norm = batch, which mixes patients: use group"] * (self.network.norm == "batch")
+        wrong += ["mixed precision: use fp32"] * (self.training.precision != "fp32")
+        wrong += [f"strategy {self.rules.strategy.name}"] * (self.rules.strategy.name in ("fedprox", "scaffold"))
+        return wrong
 
     @property
     def patch_size(self) -> tuple[int, ...]:

@@ -143,7 +143,7 @@ def account_of(folder: Path, study: str = STUDY, faults: FaultPlan = NO_FAULTS) 
     ]
     assert sorted(outcome.ref.sop_uid for outcome in account.stages[0].outcomes) == sorted(listed)
     for stage in account.to_json()["stages"]:
-        assert stage["in"] == stage["used"] + stage["skipped"] + stage["failed"]
+        assert stage["in"] == stage["used"] + stage["repaired"] + stage["skipped"] + stage["failed"]
     return account
 
 
@@ -156,7 +156,7 @@ def ends(outcomes: tuple[Outcome, ...]) -> dict[str, int]:
 def reasons(account: Any, stage: str) -> Any:
     """Give the reasons of a stage and make sure that its sums agree."""
     (row,) = [row for row in account["stages"] if row["name"] == stage]
-    assert row["in"] == row["used"] + row["skipped"] + row["failed"]
+    assert row["in"] == row["used"] + row["repaired"] + row["skipped"] + row["failed"]
     assert row["skipped"] + row["failed"] == sum(row["reasons"].values())
     return row["reasons"]
 

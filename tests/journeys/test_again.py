@@ -162,7 +162,11 @@ def test_a_dry_run_counts_and_writes_nothing(folder):
         said = racoon("run", a_study(folder, STUDY), "--site", site, "--dry-run", "--json")
         after = files_of(site)
 
-    assert json.loads(said.out) == {"dry_run": True, "dataset": "lung", "studies": 1}
+    plan = json.loads(said.out)
+    assert (plan["dry_run"], plan["dataset"], plan["studies"]) == (True, "lung", 1)
+    assert [(step["step"], step["due"]) for step in plan["steps"]] == [
+        *(("find", 1), ("retrieve", 9), ("deidentify", 9), ("build", 1))
+    ]
     assert after == before
 
 

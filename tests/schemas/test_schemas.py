@@ -23,6 +23,8 @@ WRONG = {
     "dataset-manifest": (("cases", 0, "split"), "both"),
     "fault-plan": (("die_after",), -1),
     "federation-job": (("training", "rounds"), 0),
+    "job-record": (("state",), "lost"),
+    "run-account": (("stages", 0, "used"), -1),
     "fingerprint": (("sites",), 0),
     "label-schema": (("labels", 0, "value"), 0),
     "label-file": (("masks", 0, "labels", 0, "value"), 0),

@@ -18,6 +18,7 @@ from racoon_data.pacs.planning import PullPlan
 from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
+from racoon_data.site.records import JobRecord, RunAccount
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
 from racoon_train.predict import Prediction
@@ -39,6 +40,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "pacs-profile": PacsProfile,
     "pull-plan": PullPlan,
     "fault-plan": FaultPlan,
+    "job-record": JobRecord,
+    "run-account": RunAccount,
     "deid-profile": Profile,
 }
 

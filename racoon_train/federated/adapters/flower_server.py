@@ -167,9 +167,11 @@ class GuardedFedAvg(FedAvg):
         _wait_for_sites(grid, self._quorum, quorum=self._quorum, timeout_s=self._job.rules.join_timeout_s)
         return list(super().configure_train(server_round, arrays, config, grid))
 
-    def _sorted_out(self, replies: Iterable[Message]) -> tuple[dict[str, Message], dict[str, float], dict[str, str]]:
+    def _sorted_out(
+        self, replies: Iterable[Message]
+    ) -> tuple[dict[str, Message], dict[str, float | None], dict[str, str]]:
         good: dict[str, Message] = {}
-        losses: dict[str, float] = {}
+        losses: dict[str, float | None] = {}
         lost: dict[str, str] = {}
         for reply in replies:
             if reply.has_error():
@@ -183,7 +185,7 @@ class GuardedFedAvg(FedAvg):
             except PayloadError as error:
                 lost[alias] = error.code
                 continue
-            good[alias], losses[alias] = reply, float(update.metrics["loss"])
+            good[alias], losses[alias] = reply, update.loss
         return good, losses, lost
 
 

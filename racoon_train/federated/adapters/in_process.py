@@ -47,7 +47,7 @@ def one_round(sites: Sequence[SiteClient], weights: Weights, round_: int, job: J
         FederationError: Fewer good updates than the quorum.
     """
     good: list[Update] = []
-    losses: dict[str, float] = {}
+    losses: dict[str, float | None] = {}
     lost: dict[str, str] = {}
     for site in sites:
         answer = scrubbed(partial(site.train, weights, round_))
@@ -57,7 +57,7 @@ def one_round(sites: Sequence[SiteClient], weights: Weights, round_: int, job: J
             lost[site.alias] = answer
         else:
             good.append(answer)
-            losses[site.alias] = answer.metrics["loss"]
+            losses[site.alias] = answer.loss
     log.write(round_, losses=losses, lost=lost)
     if len(good) < job.quorum_of(len(sites)):
         names = ", ".join(f"{alias} ({code})" for alias, code in sorted(lost.items()))

@@ -70,7 +70,7 @@ class GuardedAverage(InTimeAccumulateWeightedAggregator):
         super().__init__(expected_data_kind=DataKind.WEIGHTS)
         self._job = load_job(out_folder() / "job.json")
         self._quorum = self._job.quorum_of(int(os.environ[SITES_VARIABLE]))
-        self.losses: dict[str, float] = {}
+        self.losses: dict[str, float | None] = {}
         self.lost: dict[str, str] = {}
 
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
@@ -91,7 +91,7 @@ class GuardedAverage(InTimeAccumulateWeightedAggregator):
         if not super().accept(summand.update_shareable(shareable), fl_ctx):
             self.lost[alias] = PayloadError.code
             return False
-        self.losses[alias] = update.metrics["loss"]
+        self.losses[alias] = update.loss
         return True
 
     def aggregate(self, fl_ctx: FLContext) -> Shareable:
@@ -142,9 +142,8 @@ def _checked(data: Any, meta: dict[str, Any]) -> Update:
     try:
         metrics = {str(name): float(value) for name, value in meta[METRICS].items()}
         examples = int(meta[MetaKey.NUM_STEPS_CURRENT_ROUND])
-        metrics["loss"]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise PayloadError("the update lacks examples or loss", hint="install the same racoon version") from error
+        raise PayloadError("the update lacks examples or metrics", hint="install the same racoon version") from error
     return Update(data, examples, metrics)
 
 
