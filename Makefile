@@ -44,6 +44,8 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/scan.py
 	$(BIN)/python benchmarks/cache.py
 	$(BIN)/python benchmarks/gpu.py
+	$(BIN)/python benchmarks/qc.py
+	if test -e /usr/bin/chromium; then $(BIN)/python benchmarks/report_load.py; fi
 
 faults: $(READY) ## Run every fault case each way it shows, and write docs/pacs-faults.md
 	$(BIN)/python -m tests.pacs.fault_page
@@ -56,6 +58,9 @@ kill-loop: $(READY) ## Kill a pull 25 times at random moments and count what is 
 
 conformance: $(READY) ## Judge racoon and other converters on hard cases, and write docs/conformance.md
 	$(BIN)/python -m tests.conformance.write $(NEW)
+
+qc-peers: $(READY) ## Plant twelve defects before nnU-Net's check and ours, and write docs/qc-nnunet.md
+	$(BIN)/python -m tests.qc.nnunet_table
 
 hostile: $(READY) ## Let every hostile file meet every entry point, and write the table of docs/security.md
 	$(BIN)/python -m tests.hostile.write

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from racoon_data.events import OnEvent
 from racoon_data.geometry import Geometry
 from racoon_data.labels import Annotation
+from racoon_data.outcomes import Outcome
 from racoon_data.policies import ReadingPolicies
 from racoon_data.refs import InstanceRef, Match, Query, SeriesRef
 from racoon_data.tool_exports import Look, Masks, ToolExport
@@ -121,12 +122,51 @@ class FollowsPolicies(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an exporter wrote.
+
+    Attributes:
+        path: The file of a view, or the folder.
+        outcomes: Cases that could not be written, each with its code.
+        notes: What a reader should know, as sentences.
+    """
+
+    path: Path
+    outcomes: tuple[Outcome, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 @runtime_checkable
 class Exporter(Protocol):
-    """Writes a further view of a dataset (entry-point group ``racoon.exporters``)."""
+    """Writes a dataset as another tool wants it (entry-point group ``racoon.exporters``).
 
-    def export(self, dataset: Path) -> Path:
-        """Write the view inside the dataset folder and return its file."""
+    An exporter reads the finished dataset, changes nothing in it, and gives the same bytes for the same dataset and
+    options. ``racoon_data.dataset.exporters.folder`` helps with a folder that is whole or absent.
+    """
+
+    @property
+    def is_view(self) -> bool:
+        """A view is one small file that lies inside the dataset and is written with every build."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """Names of the options it knows, and what each is for."""
+        ...
+
+    def export(self, dataset: Path, out: Path, *, options: Mapping[str, str], on_event: OnEvent) -> Exported:
+        """Write it.
+
+        Args:
+            dataset: Folder of a finished dataset.
+            out: For a view the folder its file goes to, else the folder to make.
+            options: Options by name, every one known; a view has to do without any.
+            on_event: Listener.
+
+        Raises:
+            RacoonError: It cannot be written; nothing is left at ``out``.
+        """
         ...
 
 

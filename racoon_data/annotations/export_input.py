@@ -73,7 +73,7 @@ def drawings_of(path: Path, schema: LabelSchema | None, *, label: str = "") -> I
     if schema is None:
         raise SettingsError("a label map needs its label schema", hint="--labels labels.json says what its values mean")
     array, geometry = read_nifti(path)
-    yield _of_label(array, geometry, schema, label) if label else _of_map(array, geometry, schema)
+    yield _of_label(array, geometry, schema, label) if label else drawing_of(array, geometry, schema)
 
 
 def _of_label(array: npt.NDArray[Any], geometry: Geometry, schema: LabelSchema, label: str) -> Drawing:
@@ -91,7 +91,19 @@ def _of_label(array: npt.NDArray[Any], geometry: Geometry, schema: LabelSchema, 
     return Drawing(geometry, ((segment, array.astype(np.float32)),))
 
 
-def _of_map(array: npt.NDArray[Any], geometry: Geometry, schema: LabelSchema) -> Drawing:
+def drawing_of(array: npt.NDArray[Any], geometry: Geometry, schema: LabelSchema) -> Drawing:
+    """Take a label map apart into segments.
+
+    Args:
+        array: Label values ``[k, j, i]``; ``IGNORE`` voxels are left out, and a note says how many.
+        geometry: Its grid.
+        schema: What the values mean.
+
+    Raises:
+        UnknownLabelError: It holds values the schema does not have.
+        UncodedItemError: A label has no true codes.
+        NothingMatchedError: It is empty.
+    """
     if array.dtype.kind == "f" and (array != np.rint(array)).any():
         raise AnnotationError("a label map holds whole numbers", hint="for probabilities say which label they are of")
     present = [int(value) for value in np.unique(array) if value != 0]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon_data.errors import SettingsError, UncodedItemError
-from racoon_data.labels import BoxedMask, CodedConcept, Label, Segment
+from racoon_data.labels import BoxedMask, CodedConcept, Label, Segment, Terminology
 
 _SCHEME_LENGTH = 16
 _PLACEHOLDERS = frozenset({"", "n/a", "na", "none", "null", "unknown", "0"})
@@ -84,14 +84,15 @@ def segment_of_label(label: Label, number: int) -> Segment:
         UncodedItemError: The label has no category or no type.
     """
     written = dict(label.written)
+    words = label.terminology[0] if label.terminology else Terminology()
     segment = Segment(
         number,
         label.name,
-        category=written.get("category"),
-        type=written.get("type") or _first(label.codes),
-        type_modifier=written.get("type_modifier") or _first(label.type_modifiers),
-        region=written.get("site") or _first(label.regions),
-        region_modifier=written.get("laterality"),
+        category=written.get("category") or words.category,
+        type=written.get("type") or words.type or _first(label.codes),
+        type_modifier=written.get("type_modifier") or words.type_modifier or _first(label.type_modifiers),
+        region=written.get("site") or words.region or _first(label.regions),
+        region_modifier=written.get("laterality") or words.region_modifier,
     )
     require_codes(segment, hint=f'add "written": {{"category": ..., "type": ...}} to label {label.name!r}')
     return segment

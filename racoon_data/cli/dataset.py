@@ -1,4 +1,4 @@
-"""racoon dataset: look at a dataset, check it, write further views of it."""
+"""racoon dataset: look at a dataset, check it, compare, split and export it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from racoon_data import console, plugins
+from racoon_data import console
 from racoon_data.cli.dataset_build import build
+from racoon_data.cli.dataset_compare import diff, split
+from racoon_data.cli.dataset_transfer import export
 from racoon_data.errors import ExitCode
 
 if TYPE_CHECKING:
     from racoon_data.files.manifest import CaseRecord, Manifest
 
-app = typer.Typer(help="Show, check and export datasets.", no_args_is_help=True)
+app = typer.Typer(help="Build, show, check, compare, split and export datasets.", no_args_is_help=True)
 app.command()(build)
+app.command()(diff)
+app.command()(split)
+app.command()(export)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The dataset folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -73,25 +78,3 @@ def check(folder: Folder, as_json: AsJson = False) -> None:
         console.result(f"{folder.name} is sound: every file is as its manifest says")
     if defects:
         raise typer.Exit(int(ExitCode.QUALITY))
-
-
-@app.command()
-def export(
-    folder: Folder,
-    to: Annotated[str, typer.Option("--to", help="Name of an exporter; racoon plugins lists them.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Write a further view inside the dataset. Example: racoon dataset export datasets/lung --to datalist."""
-    from racoon_data.dataset.manifest import load_manifest
-
-    exporter = plugins.load(plugins.EXPORTERS, to)()
-    if dry_run:
-        manifest = load_manifest(folder)
-        console.talk(f"[dry-run] {to} would write its view of {len(manifest.cases)} cases inside {folder}")
-        return
-    path = exporter.export(folder)
-    if as_json:
-        console.document({"exporter": to, "path": str(path)})
-    else:
-        console.result(str(path))

@@ -18,6 +18,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdou
 # Which schema a file has by its name, or by its folder and ending.
 _BY_NAME = {
     "racoon.json": "dataset-manifest",
+    "racoon-export.json": "dataset-export",
     "labels.json": "labels",
     "racoon.toml": "site-settings",
     "findings.jsonl": "qc-finding",

@@ -33,7 +33,7 @@ from racoon_data.outcomes import Outcome, Status
 from racoon_data.refs import CaseRef, StudyRef
 
 __all__ = ["MANIFEST_NAME", "CaseRecord", "Manifest", "ManifestFacts", "begin_dataset"]
-__all__ += ["load_manifest", "write_manifest"]
+__all__ += ["load_manifest", "rewrite_manifest", "write_manifest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,36 @@ def write_manifest(
     if len({record.case_id for record in ordered}) != len(ordered):
         raise DatasetError("two cases share one id", hint="name cases by pseudonymous patient, study and series")
     check_splits(ordered)
+    return _finished(root, _manifest(facts, ordered, outcomes))
+
+
+def rewrite_manifest(root: Path, manifest: Manifest, records: Sequence[CaseRecord], splits: SplitMemory) -> Manifest:
+    """Finish a dataset again after its cases changed sides; everything else it says of itself stays.
+
+    Args:
+        root: The dataset folder, its files already on their sides.
+        manifest: The manifest before.
+        records: The same cases where they stand now.
+        splits: Where patients stand.
+
+    Raises:
+        SplitLeakError: One patient stands on both sides of a split.
+    """
+    check_splits(records)
+    ordered = tuple(sorted(records, key=lambda record: record.case_id))
+    digest = dataset_hash(ordered, manifest.recipe_sha256, manifest.label_schema)
+    return _finished(
+        root, manifest.model_copy(update={"cases": ordered, "splits": splits, "dataset_sha256": digest, "files": {}})
+    )
+
+
+def _finished(root: Path, manifest: Manifest) -> Manifest:
+    """Write the views, then the manifest."""
     begin_dataset(root)
-    _remove_strays(root, ordered)
-    sidecars = [load_sidecar(root / record.sidecar) for record in ordered]
-    manifest = _manifest(facts, ordered, outcomes)
+    _remove_strays(root, manifest.cases)
+    sidecars = [load_sidecar(root / record.sidecar) for record in manifest.cases]
     if any(sidecar.label and sidecar.label.ignored_voxels for sidecar in sidecars):
-        manifest = manifest.model_copy(update={"ignore_value": ignore_value(facts.schema)})
+        manifest = manifest.model_copy(update={"ignore_value": ignore_value(manifest.label_schema.to_schema())})
     manifest = manifest.model_copy(update={"files": write_views(root, manifest, sidecars)})
     document = manifest.to_json()
     schemas.validate("dataset-manifest", document)

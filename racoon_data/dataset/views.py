@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from racoon_data.dataset.exporters import croissant_of, datalist_of
+from racoon_data.dataset.exporters.croissant import croissant_of
+from racoon_data.dataset.exporters.datalist import datalist_of
 from racoon_data.dataset.layout import (
     CROISSANT_JSON,
     DATALIST_JSON,
@@ -45,10 +46,13 @@ def write_views(root: Path, manifest: Manifest, sidecars: Sequence[CaseSidecar])
     """
     write_json(root / DATASET_JSON, nnunet_of(manifest))
     write_json(root / LABELS_JSON, labels_of(manifest))
-    write_text(root / INDEX_CSV, index_of(manifest, sidecars))
+    index = index_of(manifest, sidecars)
+    write_text(root / INDEX_CSV, index)
     write_text(root / FINDINGS_CSV, findings_of(sidecars))
     write_json(root / DATALIST_JSON, datalist_of(manifest))
-    write_json(root / CROISSANT_JSON, croissant_of(manifest))
+    columns = index.partition("\n")[0].split(",")
+    croissant = croissant_of(manifest, columns, index_sha256=sha256_of(root / INDEX_CSV))
+    write_json(root / CROISSANT_JSON, croissant)
     names = (CROISSANT_JSON, DATALIST_JSON, DATASET_JSON, FINDINGS_CSV, INDEX_CSV, LABELS_JSON)
     return {name: sha256_of(root / name) for name in names}
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -121,6 +122,30 @@ def _is_alive(process: int) -> bool:
     except PermissionError:
         return True
     return process != 0
+
+
+def share_file(source: Path, target: Path, *, is_copy: bool = False) -> None:
+    """Put a file in a second place: a hard link where the disk knows them, else a copy, whole or not at all.
+
+    Args:
+        source: The file.
+        target: Where it is to stand too; what stands there goes.
+        is_copy: Make a copy in any case.
+
+    Raises:
+        StorageError: The disk is full or the place cannot be written.
+    """
+    make_folder(target.parent)
+    with storage_errors(target.name):
+        target.unlink(missing_ok=True)
+        try:
+            if not is_copy:
+                os.link(source, target)
+                return
+        except OSError:  # another disk, or a network disk that knows no hard links
+            pass
+    with whole_file(target) as partial:
+        shutil.copyfile(source, partial)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

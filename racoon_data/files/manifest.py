@@ -53,6 +53,7 @@ class LabelRecord(Frozen):
     priority: int = 0
     terminology: tuple[TerminologyRecord, ...] = ()
     translations: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    written: dict[str, CodeRecord] = Field(default_factory=dict)
 
 
 class LabelSchemaRecord(Frozen):
@@ -84,6 +85,7 @@ def _label_record(label: Label) -> LabelRecord:
         priority=label.priority,
         terminology=tuple(map(_terminology_record, label.terminology)),
         translations=_by_language(label.translations),
+        written={part: _records((code,))[0] for part, code in label.written},
     )
 
 
@@ -112,6 +114,7 @@ def _label(record: LabelRecord) -> Label:
         regions=_concepts(record.regions),
         terminology=tuple(map(_terminology, record.terminology)),
         translations=tuple((tongue, name) for tongue, names in record.translations.items() for name in names),
+        written=tuple((part, _concepts((code,))[0]) for part, code in sorted(record.written.items())),
     )
 
 
@@ -177,6 +180,12 @@ class CaseRecord(Frozen):
     label_ml: dict[str, float] = Field(default_factory=dict)
     annotated: tuple[str, ...] = ()
     unmapped: tuple[str, ...] = ()
+
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """Checksums of images, label and readers, whatever the side they stand on; the sidecar names the side."""
+        paths = (*self.images, *((self.label,) if self.label else ()), *self.readers)
+        return tuple(self.sha256[path] for path in paths)
 
 
 class SplitMemory(Frozen):

@@ -1,4 +1,4 @@
-"""Where each value of a label map lies: its voxels found in one scan, its volume and centre in the patient."""
+"""Where each value of a label map lies: found in one scan, with its volume and centre in the patient."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon_data.geometry import Geometry, Point
+from racoon_data.grid.pieces import Corner, Index, Pieces, pieces
 
 _WORD = 8
+_ONES, _HIGHS = 0x0101010101010101, 0x8080808080808080
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,14 +25,21 @@ class Place:
         centre: Mean index along i, j, k.
         low: First index along i, j, k.
         high: Last index along i, j, k.
-        flat: Position of each voxel in the flattened array, rising.
+        pieces: Its runs and pieces, in a box.
+        origin: Index along k, j, i where the box begins.
     """
 
     voxels: int
     centre: Point
-    low: tuple[int, int, int]
-    high: tuple[int, int, int]
-    flat: npt.NDArray[np.int64]
+    low: Corner
+    high: Corner
+    pieces: Pieces
+    origin: Corner
+
+    def some(self, most: int) -> tuple[Index, Index, Index]:
+        """Give the index along k, j, i of every n-th voxel, at most as many as asked for."""
+        k, j, i = (axis + start for axis, start in zip(self.pieces.some(most), self.origin, strict=True))
+        return k, j, i
 
 
 def places(labels: npt.NDArray[np.uint8]) -> dict[int, Place]:
@@ -42,26 +51,41 @@ def places(labels: npt.NDArray[np.uint8]) -> dict[int, Place]:
     Returns:
         A place for each value, in order of value.
     """
-    flat = _labelled(np.ascontiguousarray(labels).reshape(-1))
-    values = labels.reshape(-1)[flat]
-    found = np.flatnonzero(np.bincount(values, minlength=1)) if values.size else ()
-    return {int(value): _place(flat[values == value], labels.shape) for value in found}
+    labels = np.ascontiguousarray(labels)
+    flat = labels.reshape(-1)
+    padded = np.pad(flat, (0, -flat.size % _WORD)) if flat.size % _WORD else flat
+    words = padded.view(np.uint64)
+    hot = np.flatnonzero(words)
+    held = words[hot]
+    values = np.flatnonzero(np.bincount(held.view(np.uint8), minlength=2)[1:]) + 1 if hot.size else ()
+    return {int(value): _place(labels, int(value), hot[_holds(held, int(value))]) for value in values}
 
 
-def _labelled(flat: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    whole = flat.size - flat.size % _WORD
-    words = np.flatnonzero(flat[:whole].view(np.uint64))
-    near = (words[:, None] * _WORD + np.arange(_WORD)).reshape(-1)
-    near = np.concatenate([near, np.arange(whole, flat.size)])
-    kept: npt.NDArray[np.int64] = near[flat[near] != 0]
-    return kept
+def _holds(words: npt.NDArray[np.uint64], value: int) -> npt.NDArray[np.bool_]:
+    """Tell which words hold a value among their bytes: the old trick that finds a byte of zero."""
+    apart = words ^ np.uint64(value * _ONES)
+    found: npt.NDArray[np.bool_] = (apart - np.uint64(_ONES)) & ~apart & np.uint64(_HIGHS) != 0
+    return found
 
 
-def _place(flat: npt.NDArray[np.int64], shape: tuple[int, ...]) -> Place:
-    index = np.unravel_index(flat, shape)[::-1]
-    centre = tuple(float(axis.mean()) for axis in index)
-    low, high = (tuple(int(find(axis)) for axis in index) for find in (np.min, np.max))
-    return Place(flat.size, centre, low, high, flat)  # type: ignore[arg-type]
+def _place(labels: npt.NDArray[np.uint8], value: int, words: Index) -> Place:
+    """Look closely at the slices and rows in which words hold a value."""
+    _, rows, columns = labels.shape
+    first, last = words * _WORD // columns, np.minimum(words * _WORD + _WORD - 1, labels.size - 1) // columns
+    k = slice(int(first[0]) // rows, int(last[-1]) // rows + 1)
+    is_whole = (first // rows != last // rows).any()
+    j = slice(0, rows) if is_whole else slice(int((first % rows).min()), int((last % rows).max()) + 1)
+    found = pieces(labels[k, j] == value)
+    low, high = found.corners()
+    centre, start = found.centre(), (0, j.start, k.start)
+    return Place(
+        found.voxels, _moved(centre, start), _moved(low, start), _moved(high, start), found, (k.start, j.start, 0)
+    )
+
+
+def _moved(index: tuple[Any, Any, Any], start: Corner) -> tuple[Any, Any, Any]:
+    i, j, k = (own + first for own, first in zip(index, start, strict=True))
+    return (i, j, k)
 
 
 def place_rows(labels: npt.NDArray[np.uint8], geometry: Geometry) -> list[Mapping[str, Any]]:

@@ -102,8 +102,9 @@ class Assembly:
         plan, ends = self.plan, dict[str, Result[Built]]()
         for item in items:
             document = self.ledger.recall("build", _key(plan, item), order.fingerprint(item))
-            if document and self.staging.reuse(document["record"]["sha256"]):
-                ends[item.ref.case_id] = Result(Outcome(item.ref, "build"), Built.from_json(document))
+            known = Built.from_json(document) if document else None
+            if known is not None and (record := self.staging.reuse(known.record)) is not None:
+                ends[item.ref.case_id] = Result(Outcome(item.ref, "build"), replace(known, record=record))
         todo = [item for item in items if item.ref.case_id not in ends]
         work = partial(build_case, order=order)
         crew = self.scope.crew or Crew(plan.site.settings.site.workers)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from racoon_data import plugins
 from racoon_data.dataset.manifest import Manifest, ManifestFacts, write_manifest
+from racoon_data.events import ignore
 from racoon_data.files.manifest import SplitMemory
 from racoon_data.pipeline.account import Account
 from racoon_data.pipeline.build import Built
@@ -42,6 +43,8 @@ def finish_dataset(
     )
     manifest = write_manifest(root, facts, [one.record for one in built], account.outcomes)
     for name in plugins.found(plugins.EXPORTERS):
-        plugins.load(plugins.EXPORTERS, name)().export(root)
+        exporter = plugins.load(plugins.EXPORTERS, name)()
+        if exporter.is_view:
+            exporter.export(root, root, options={}, on_event=ignore)
     write_report([root], workers=plan.site.settings.site.workers)
     return manifest

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from racoon_data.files.atomic import sha256_of, whole_file
-from racoon_data.files.manifest import MANIFEST_NAME, SplitMemory, load_manifest
+from racoon_data.files.atomic import sha256_of, share_file
+from racoon_data.files.folders import mend_place, put_in_place
+from racoon_data.files.manifest import MANIFEST_NAME, CaseRecord, SplitMemory, load_manifest
 
 
 class Staging:
@@ -20,16 +21,13 @@ class Staging:
         root: Where it is built.
     """
 
-    def __init__(self, final: Path) -> None:
+    def __init__(self, final: Path, *, ending: str = "partial") -> None:
         self.final = final
-        self.root = final.with_name(f".{final.name}.partial")
-        self._old = final.with_name(f".{final.name}.old")
+        self.root = final.with_name(f".{final.name}.{ending}")
 
     def __enter__(self) -> Self:
         """Open the folder; mend a publication that was cut between its two renames, and clear half-written files."""
-        if self._old.exists() and not self.final.exists():
-            self._old.rename(self.final)
-        shutil.rmtree(self._old, ignore_errors=True)
+        mend_place(self.final)
         self.root.mkdir(parents=True, exist_ok=True)
         for half in self.root.rglob(".*.partial"):
             half.unlink()
@@ -40,16 +38,35 @@ class Staging:
     ) -> None:
         """Leave the folder where it is: after an error the next walk goes on from it."""
 
-    def reuse(self, sha256: dict[str, str]) -> bool:
+    def reuse(self, record: CaseRecord) -> CaseRecord | None:
         """Bring the files of an unchanged case over from the dataset that stands now.
 
         Args:
-            sha256: Checksum by path of every file of the case.
+            record: The case as it was remembered; it may have changed sides since.
 
         Returns:
-            True where every file is there, whole.
+            The case where its files are, every one whole; ``None`` where they are not.
         """
-        return all(self._bring(path, expected) for path, expected in sha256.items())
+        for one in (record, self._standing.get(record.case_id)):
+            if one is not None and one.contents == record.contents and self._bring_all(one):
+                return one
+        return None
+
+    def _bring_all(self, record: CaseRecord) -> bool:
+        return all(self._bring(path, expected) for path, expected in record.sha256.items())
+
+    @cached_property
+    def _standing(self) -> dict[str, CaseRecord]:
+        if not (self.final / MANIFEST_NAME).is_file():
+            return {}
+        return {case.case_id: case for case in load_manifest(self.final).cases}
+
+    def bring_everything(self) -> None:
+        """Begin with every file of the dataset that stands now; nothing is read, files are shared where possible."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        for source in sorted(self.final.rglob("*")):
+            if source.is_file():
+                share_file(source, self.root / source.relative_to(self.final))
 
     def _bring(self, path: str, expected: str) -> bool:
         target, source = self.root / path, self.final / path
@@ -57,13 +74,7 @@ class Staging:
             return True
         if not source.is_file() or sha256_of(source) != expected:
             return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:  # some network disks know no hard links
-            with whole_file(target) as partial:
-                shutil.copyfile(source, partial)
+        share_file(source, target)
         return True
 
     def earlier_splits(self) -> SplitMemory | None:
@@ -76,7 +87,4 @@ class Staging:
 
     def publish(self) -> None:
         """Put the finished dataset in its place; the old one goes when the new one stands."""
-        if self.final.exists():
-            self.final.rename(self._old)
-        self.root.rename(self.final)
-        shutil.rmtree(self._old, ignore_errors=True)
+        put_in_place(self.root, self.final)

@@ -68,7 +68,7 @@ def facts_of(case: Case, schema: LabelSchema) -> CaseFacts:
     )
     labels = (label_map.array, label_map.geometry) if label_map else None
     volumes = [channel.volume for channel in case.channels]
-    return CaseFacts(stated, measure(volumes, labels, modality=channels[0].modality))
+    return CaseFacts(stated, measure(volumes, labels))
 
 
 def non_finite(facts: CaseFacts) -> Iterator[QcIssue]:
@@ -108,7 +108,7 @@ def truncated(facts: CaseFacts) -> Iterator[QcIssue]:
         yield codes.MOVED.of(facts.ref, f"{name}: first voxel {apart:.2f} mm from where it was, spacing {spacing} mm")
     is_resampled = any(step.get("step") == "resample" for step in facts.stated.steps)
     if image.blank_ends > (_RESAMPLED_BLANKS * shape[2] if is_resampled else 0):
-        yield codes.TRUNCATED.of(facts.ref, f"{name}: {image.blank_ends} of {shape[2]} slices, at the ends, are blank")
+        yield codes.BLANK_ENDS.of(facts.ref, f"{name}: {image.blank_ends} of {shape[2]} slices, at the ends, are blank")
 
 
 def _size(shape: tuple[int, int, int]) -> str:

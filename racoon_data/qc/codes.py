@@ -152,8 +152,14 @@ BAD_SIDECAR = Defect(
 TRUNCATED = Defect(
     "image.truncated",
     Severity.FAIL,
-    "The volume lost slices: it is shorter than it was written, or slices at its end are blank.",
+    "The volume lost slices: it is shorter than it was written.",
     "retrieve the series again and compare the number of its images",
+)
+BLANK_ENDS = Defect(
+    "image.blank_ends",
+    Severity.WARN,
+    "Slices at an end of the volume hold one value throughout: a scanner's padding, or a transfer that ended early.",
+    "look whether anatomy is missing; if so, retrieve the series again",
 )
 MOVED = Defect(
     "image.moved",
@@ -268,7 +274,7 @@ DEFECTS: dict[str, Defect] = {
     defect.code: defect
     for defect in (
         *(MISSING, CHANGED, UNREADABLE, BAD_SIDECAR),
-        *(NON_FINITE, CONSTANT, NO_RESCALE, IMAGE_GRID, DUPLICATE, TRUNCATED, MOVED, MIXED_ORIENTATION),
+        *(NON_FINITE, CONSTANT, NO_RESCALE, IMAGE_GRID, DUPLICATE, TRUNCATED, BLANK_ENDS, MOVED, MIXED_ORIENTATION),
         *(SPACING_OUTLIER, EXTENT_OUTLIER, INTENSITY_OUTLIER, KERNEL_OUTLIER, THICKNESS_OUTLIER),
         *(LABEL_GRID, UNEXPECTED_VALUE, EMPTY, OUTSIDE_BODY, IN_AIR, MIRRORED, LABEL_MOVED, WRONG_SIDE, FITS_MIRRORED),
         *(NOT_DECLARED, UNMAPPED, UNKNOWN_COVERAGE, DRIFT, LESION_LOST),

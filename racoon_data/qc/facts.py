@@ -20,7 +20,7 @@ class ImageFacts:
         low: Smallest finite value.
         high: Largest finite value.
         non_finite: Voxels that are no numbers.
-        p01: First percentile of a sample of 200,000 voxels, with ``p50`` and ``p99``.
+        p01: First percentile of a sample of 50,000 voxels, with ``p50`` and ``p99``.
         unscaled_share: Share of the sample where tissue of a CT without its intercept stands.
         blank_ends: Slices at either end that hold one value throughout.
         fingerprint: The same for the same voxels, whatever their place.

@@ -88,7 +88,7 @@ def look(task: Task) -> Seen:
         return Seen(task.record, tuple(issues), sidecar, trouble=trouble)
     stated = _stated(task, sidecar)
     volumes = [Volume(array, grid, one.unit) for (array, grid), one in zip(whole, stated.channels, strict=True)]
-    facts = CaseFacts(stated, measure(volumes, label, modality=stated.channels[0].modality))
+    facts = CaseFacts(stated, measure(volumes, label))
     return Seen(
         record=task.record,
         issues=(*issues, *check_facts(facts)),

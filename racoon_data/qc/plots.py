@@ -51,7 +51,9 @@ class Scale:
         """Choose about five round values."""
         if self.is_log:
             powers = range(math.floor(self.low), math.ceil(self.high) + 1)
-            steps = (1, 2, 5) if self.high - self.low < 1.6 else (1,)
+            steps = (
+                (1, 1.5, 2, 3, 4, 5, 7) if self.high - self.low < 1 else (1, 2, 5) if self.high - self.low < 2 else (1,)
+            )
             ticks = [step * 10.0**power for power in powers for step in steps]
             inside = [tick for tick in ticks if self.low <= math.log10(tick) <= self.high]
             return inside[:: max(1, math.ceil(len(inside) / 6))]
@@ -112,7 +114,7 @@ def _told(row: Sequence[Dot], unit: str) -> str:
 
 
 def _name(name: str, y: float) -> str:
-    short = name if len(name) <= 22 else name[:21] + "…"
+    short = name if len(name) <= 20 else name[:19] + "…"
     return f'<text class="name" x="{_LEFT - 10}" y="{y:g}" text-anchor="end">{escape(short)}</text>'
 
 
@@ -121,7 +123,7 @@ def _strip(number: int, name: str, row: Sequence[Dot], scale: Scale, colour: str
     parts = [_name(name, y + 5)]
     if len(row) > _MOST_DOTS:
         parts.append(_outline(row, scale, y, colour))
-    parts += [_dot(dot, scale, y, colour) for dot in _dotted(row)]
+    parts += [_dot(dot, scale, y + 4 * (index % 3 - 1), colour) for index, dot in enumerate(_dotted(row))]
     if row:
         x = scale.x(row[len(row) // 2].value)
         parts.append(f'<line class="median" x1="{x:.1f}" x2="{x:.1f}" y1="{y - 12}" y2="{y + 12}"/>')

@@ -98,23 +98,24 @@ def sites(inspections: Sequence[Inspection]) -> Rows:
 
 def coverage(inspections: Sequence[Inspection]) -> Rows:
     """Count for every label and site the cases where it is present, looked for and absent, or not annotated."""
-    rows = []
-    for one in inspections:
-        for label in one.manifest.label_schema.labels:
-            looked = [case for case in one.manifest.cases if label.name in case.label_ml]
-            present = sum(case.label_ml[label.name] > 0 for case in looked)
-            counts = {"present": present, "absent": len(looked) - present, "none": len(one.cases) - len(looked)}
-            rows.append(
-                {
-                    "name": label.name,
-                    "site": one.manifest.site,
-                    "codes": ", ".join(f"{code.scheme} {code.value}" for code in label.codes),
-                    "colour": hex_of(label.value),
-                    **counts,
-                    "bar": share(counts, label=f"cases by {label.name}"),
-                }
-            )
-    return sorted(rows, key=lambda row: [label["name"] for label in rows].index(row["name"]))
+    labels = {label.name: label for one in inspections for label in one.manifest.label_schema.labels}
+    return [
+        {
+            "name": name,
+            "codes": ", ".join(f"{code.scheme} {code.value}" for code in label.codes),
+            "colour": hex_of(label.value),
+            "cells": [_covered(one, name) for one in inspections],
+        }
+        for name, label in labels.items()
+    ]
+
+
+def _covered(one: Inspection, name: str) -> dict[str, Any]:
+    looked = [case for case in one.manifest.cases if name in case.label_ml]
+    present = sum(case.label_ml[name] > 0 for case in looked)
+    counts = {"present": present, "absent": len(looked) - present, "none": len(one.manifest.cases) - len(looked)}
+    label = f"{name} at {one.manifest.site}, cases"
+    return {**counts, "site": one.manifest.site, "bar": share(counts, label=label)}
 
 
 def legend(inspections: Sequence[Inspection]) -> Rows:

@@ -19,11 +19,12 @@ import numpy as np
 import pydicom
 
 from racoon_data.errors import RacoonError
-from racoon_data.events import Event
+from racoon_data.events import Event, ignore
 from racoon_data.files.atomic import sha256_of
 from racoon_data.grid.place import place
 from racoon_data.labels import Annotation, Mask, SegmentMask
 from racoon_data.ports import Aggregator, AnnotationReader, Exporter, Source, ToolReader
+from racoon_data.ports import Exported as ExportedDataset
 from racoon_data.refs import InstanceRef, Query, SeriesRef, StudyRef, is_uid
 from racoon_data.testing.bad_input import truncated
 from racoon_data.testing.makers import MadeSeries, a_series
@@ -255,7 +256,9 @@ class ToolReaderContract(ABC):
 
 
 class ExporterContract(ABC):
-    """What every exporter keeps: one more view inside the dataset, nothing else touched."""
+    """What every exporter keeps: the dataset untouched, the same bytes again, a folder whole or absent."""
+
+    out_name = "out"
 
     @abstractmethod
     def exporter(self) -> Exporter:
@@ -265,29 +268,65 @@ class ExporterContract(ABC):
     def a_dataset(self, folder: Path) -> Path:
         """Write a small valid dataset under ``folder`` and give its root."""
 
-    def test_the_view_lies_in_the_dataset(self, tmp_path: Path) -> None:
-        """It returns a file with content inside the dataset folder."""
-        dataset = self.a_dataset(tmp_path)
-        view = self.exporter().export(dataset)
-        assert isinstance(self.exporter(), Exporter)
-        assert view.is_relative_to(dataset)
-        assert view.stat().st_size > 0
+    def an_export(self, dataset: Path, out: Path) -> ExportedDataset:
+        """Export with the options the exporter needs; a subclass names them."""
+        return self.exporter().export(dataset, out, options={}, on_event=ignore)
 
-    def test_nothing_else_changes(self, tmp_path: Path) -> None:
-        """Every file that was there keeps its bytes."""
-        dataset = self.a_dataset(tmp_path)
+    def test_it_says_what_it_is(self) -> None:
+        """It has a kind and explains every option in words."""
+        exporter = self.exporter()
+        assert isinstance(exporter, Exporter)
+        assert all(name and what for name, what in exporter.options.items())
+
+    def test_something_is_written_where_it_was_asked_for(self, tmp_path: Path) -> None:
+        """It gives the folder it was asked for, or a file in it, with content."""
+        out = self._out(tmp_path)
+        exported = self.an_export(self.a_dataset(tmp_path / "in"), out)
+        assert exported.path.is_relative_to(out)
+        assert any(size for size in (path.stat().st_size for path in hashes(out)))
+
+    def test_the_dataset_stays_as_it_is(self, tmp_path: Path) -> None:
+        """Every file of the dataset keeps its bytes, and none is added; a view may be written over itself."""
+        dataset = self.a_dataset(tmp_path / "in")
         before = hashes(dataset)
-        view = self.exporter().export(dataset)
-        after = hashes(dataset)
-        assert {path: after.get(path) for path in before if path != view} == {
-            path: digest for path, digest in before.items() if path != view
-        }
+        self.an_export(dataset, self._out(tmp_path))
+        assert hashes(dataset) == before
+        if self.exporter().is_view:
+            exported = self.an_export(dataset, dataset)
+            before.pop(exported.path, None)
+            assert {path: digest for path, digest in hashes(dataset).items() if path != exported.path} == before
 
     def test_exporting_twice_gives_the_same_bytes(self, tmp_path: Path) -> None:
-        """The same dataset gives the same view."""
-        dataset = self.a_dataset(tmp_path)
-        first = sha256_of(self.exporter().export(dataset))
-        assert sha256_of(self.exporter().export(dataset)) == first
+        """The same dataset gives the same files, also over an export that stands there."""
+        dataset, out = self.a_dataset(tmp_path / "in"), self._out(tmp_path)
+        self.an_export(dataset, out)
+        first = hashes(out)
+        self.an_export(dataset, out)
+        assert hashes(out) == first
+
+    def test_a_foreign_folder_is_left_alone(self, tmp_path: Path) -> None:
+        """Where somebody else's files are, a folder is refused; a view lies beside them."""
+        out = self._out(tmp_path)
+        theirs = out / "imagesTr" / "theirs.nii.gz"
+        theirs.parent.mkdir(parents=True)
+        theirs.write_bytes(b"x")
+        dataset = self.a_dataset(tmp_path / "in")
+        if not self.exporter().is_view:
+            assert raises_racoon_error(lambda: self.an_export(dataset, out))
+            assert list(hashes(out)) == [theirs]
+        else:
+            self.an_export(dataset, out)
+        assert theirs.read_bytes() == b"x"
+
+    def test_a_folder_that_is_no_dataset_is_a_named_error(self, tmp_path: Path) -> None:
+        """Without a manifest nothing is written."""
+        (tmp_path / "in").mkdir()
+        out = self._out(tmp_path)
+        assert raises_racoon_error(lambda: self.an_export(tmp_path / "in", out))
+        assert not out.exists() or not hashes(out)
+
+    def _out(self, folder: Path) -> Path:
+        return folder / "exports" / self.out_name
 
 
 class AggregatorContract(ABC):

@@ -41,7 +41,7 @@ def train_local(site: SiteClient, out: Path, *, resume: bool = False, on_event: 
     """
     alone = replace(site, state=out / "state")
     earlier = _begun(alone, out, resume=resume)
-    log, validation = RoundLog(out), Validation(alone, out, done=len(earlier))
+    log, validation = RoundLog(out, anew=True), Validation(alone, out, done=len(earlier))
     for each in earlier:
         log.write(each.number, losses=each.losses, lost=each.lost)
     weights = load_weights(round_file(out, len(earlier))) if earlier else initial_weights(site.job)

@@ -11,7 +11,6 @@ import pytest
 
 from racoon_data import schemas
 from racoon_data.dataset.check import check_dataset
-from racoon_data.dataset.exporters import CroissantExporter, DatalistExporter
 from racoon_data.dataset.manifest import begin_dataset, load_manifest, write_manifest
 from racoon_data.dataset.writer import write_case
 from racoon_data.errors import DamagedDatasetError, DatasetError, SchemaError, SplitLeakError
@@ -19,9 +18,7 @@ from racoon_data.files.atomic import sha256_of, write_json
 from racoon_data.files.nifti import read_nifti, write_nifti
 from racoon_data.labels import IGNORE, LabelMap
 from racoon_data.outcomes import Outcome, Status
-from racoon_data.ports import Exporter
 from racoon_data.refs import CaseRef, FileRef, InstanceRef, StudyRef
-from racoon_data.testing.contracts import ExporterContract
 from tests.dataset.makers import GRID, NAMES, SCHEMA, a_case, a_dataset, facts
 
 
@@ -252,65 +249,6 @@ def test_a_broken_manifest_names_the_place(tmp_path):
     (tmp_path / "racoon.json").write_text("{")
     with pytest.raises(SchemaError, match="not JSON"):
         load_manifest(tmp_path)
-
-
-class TestDatalistExporter(ExporterContract):
-    """The MONAI datalist keeps the exporter's contract."""
-
-    def exporter(self):
-        """Give the exporter."""
-        return DatalistExporter()
-
-    def a_dataset(self, folder):
-        """Write a small valid dataset."""
-        a_dataset(folder / "d")
-        return folder / "d"
-
-
-class TestCroissantExporter(TestDatalistExporter):
-    """Croissant metadata keep the exporter's contract."""
-
-    def exporter(self):
-        """Give the exporter."""
-        return CroissantExporter()
-
-
-@pytest.mark.parametrize(("exporter", "name"), [(DatalistExporter, "datalist"), (CroissantExporter, "croissant")])
-def test_exporters_write_the_same_bytes_again(tmp_path, exporter, name):
-    """An exporter is a plug-in that writes its view inside the dataset, as the build did."""
-    a_dataset(tmp_path)
-    before = (tmp_path / f"{name}.json").read_bytes()
-    (tmp_path / f"{name}.json").unlink()
-
-    path = exporter().export(tmp_path)
-
-    assert isinstance(exporter(), Exporter)
-    assert path == tmp_path / f"{name}.json"
-    assert path.read_bytes() == before
-
-
-def test_the_datalist_lists_files_that_exist(tmp_path):
-    """Every path of the MONAI datalist exists, and folds go by patient."""
-    manifest = a_dataset(tmp_path)
-
-    document = json.loads((tmp_path / "datalist.json").read_text())
-
-    entries = [*document["training"], *document["testing"]]
-    assert len(entries) == 3
-    assert all((tmp_path / entry[kind]).is_file() for entry in entries for kind in ("image", "label"))
-    folds = {case.case_id: case.fold for case in manifest.cases}
-    assert all(entry["fold"] == folds[entry["case_id"]] for entry in document["training"])
-
-
-def test_croissant_names_no_patient(tmp_path):
-    """Croissant metadata leaves the house: no case id and no pseudonym stands in it."""
-    a_dataset(tmp_path)
-
-    text = (tmp_path / "croissant.json").read_text()
-
-    assert "case-0" not in text
-    assert "P00" not in text
-    assert json.loads(text)["conformsTo"].endswith("croissant/1.1")
 
 
 def test_index_and_findings_have_a_row_each(tmp_path):

@@ -10,6 +10,7 @@ from racoon_data.files.manifest import load_manifest
 from racoon_data.files.nifti import read_nifti
 from racoon_data.grid.resample import resample_labels
 from racoon_data.pacs.serve import EmbeddedPacs
+from racoon_data.qc.findings import read_issues
 from racoon_data.testing.lung_codes import CLASSES
 from racoon_data.testing.site_study import STUDY_NAME, site_toml, study_toml
 from racoon_data.testing.sites import default_plans, write_site
@@ -68,7 +69,10 @@ def test_volumes_are_true(walked):
 
 
 def test_every_voxel_is_true(walked):
-    """The label map is the truth about the classes this hospital outlines, carried onto the dataset's grid."""
+    """The label map is the truth about the classes this hospital outlines, carried onto the dataset's grid.
+
+    Up to 2 in 1,000 voxels differ: a lesion that the grid would lose is drawn again by the recipe.
+    """
     plan, _, root, _ = walked
     outlined = [CLASSES.index(name) + 1 for name in plan.annotated]
     for case, _, study in cases_of(walked):
@@ -76,7 +80,7 @@ def test_every_voxel_is_true(walked):
         known = np.where(np.isin(study.labels, outlined), study.labels, 0).astype(np.uint8)
         truth = resample_labels(known, study.geometry, grid)
         assert truth.any()
-        assert np.count_nonzero(array != truth) <= 1e-3 * np.count_nonzero(truth)
+        assert np.count_nonzero(array != truth) <= 2e-3 * np.count_nonzero(truth)
 
 
 def test_every_report_is_in_the_findings(walked):
@@ -87,3 +91,13 @@ def test_every_report_is_in_the_findings(walked):
     outlined = sum(len(reader.segments) for _, sidecar, _ in cases_of(walked) for reader in sidecar.readers)
     assert plan.has_report
     assert sum(",Volume," in row for row in rows) == outlined > 0
+
+
+def test_quality_control_accuses_nobody(walked):
+    """Where everything is true nothing is found, but lesions of two or three voxels that a coarser grid lost."""
+    _, _, root, _ = walked
+
+    assert (root / "qc" / "findings.jsonl").is_file()
+    assert {issue.code for issue in read_issues(root)} <= {"label.lesion_lost"}
+    for _, sidecar, _ in cases_of(walked):
+        assert [step["step"] for step in sidecar.steps].count("label_places") == 1

@@ -14,6 +14,7 @@ from racoon_data.files.nifti import read_nifti
 from racoon_data.grid.reorient import reorient
 from racoon_data.pacs.push import push
 from racoon_data.pacs.serve import EmbeddedPacs
+from racoon_data.qc.findings import read_issues
 from racoon_data.volumes import Volume
 from tests.journeys.steps import a_site, a_study, racoon
 
@@ -73,6 +74,14 @@ def test_image_and_mask_equal_the_reference(walked, real_data, name):
     assert image.geometry.same_grid(truth.geometry, tol_mm=0.01)
     largest = float(np.abs(truth.array).max())
     assert np.abs(image.array.astype(np.float64) - truth.array).max() <= 2 * np.finfo(np.float32).eps * largest
+
+
+def test_quality_control_accuses_no_patient(walked):
+    """Real CT, PET and MR have no failure; one MR series ends in two blank slices, which is told."""
+    site, _, _ = walked
+    issues = read_issues(site / "datasets" / "sarcoma")
+
+    assert [(issue.code, str(issue.severity)) for issue in issues] == [("image.blank_ends", "warn")]
 
 
 def _case_of(site, dicom_folder):

@@ -120,7 +120,7 @@ def test_numbers_and_reasons_are_told(page):
     assert "4 = 3 + 1 + 0" in page
     assert "case.ambiguous" in page
     assert "label.unmapped" in page
-    assert re.search(r"Not annotated</th>", page)
+    assert re.search(r"\d+ present · \d+ absent · \d+ not annotated", page)
 
 
 def test_same_dataset_same_page(tmp_path):

@@ -10,6 +10,7 @@ from racoon_data.annotations.tools.mapping import ReportMapping
 from racoon_data.deid.profile import Profile
 from racoon_data.faults import FaultPlan
 from racoon_data.files.case_sidecar import CaseSidecar
+from racoon_data.files.export_account import ExportAccount
 from racoon_data.files.label_file import LabelFile
 from racoon_data.files.manifest import Manifest
 from racoon_data.harmonize.label_document import LabelDocument
@@ -19,6 +20,7 @@ from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 from racoon_data.site.records import JobRecord, RunAccount
+from racoon_train.federated.preflight import Preflight
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
 from racoon_train.predict import Prediction
@@ -27,6 +29,7 @@ from racoon_train.resume import Progress
 MODELS: dict[str, type[BaseModel]] = {
     "dataset-manifest": Manifest,
     "case-sidecar": CaseSidecar,
+    "dataset-export": ExportAccount,
     "label-file": LabelFile,
     "label-schema": LabelDocument,
     "recipe": Recipe,
@@ -34,6 +37,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "federation-preflight": Preflight,
     "fingerprint": Fingerprint,
     "prediction": Prediction,
     "training-progress": Progress,

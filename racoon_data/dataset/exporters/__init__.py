@@ -1,0 +1,1 @@
+"""A dataset for other tools: one exporter a module, each a plug-in found by name."""
