@@ -20,6 +20,8 @@ from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 from racoon_data.site.records import JobRecord, RunAccount
+from racoon_data.site.standing import JoinedStatus, SiteStatus, StatusExport
+from racoon_train.demo.protocol import Protocol
 from racoon_train.federated.preflight import Preflight
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
@@ -37,6 +39,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "study-protocol": Protocol,
     "federation-preflight": Preflight,
     "fingerprint": Fingerprint,
     "prediction": Prediction,
@@ -46,6 +49,9 @@ MODELS: dict[str, type[BaseModel]] = {
     "fault-plan": FaultPlan,
     "job-record": JobRecord,
     "run-account": RunAccount,
+    "site-status": SiteStatus,
+    "status-export": StatusExport,
+    "status-joined": JoinedStatus,
     "deid-profile": Profile,
 }
 
