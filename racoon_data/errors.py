@@ -327,6 +327,48 @@ class SiteLostError(FederationError):
     code = "federation.site_lost"
 
 
+class QuorumLostError(FederationError):
+    """A round had fewer good updates than the job's quorum; the rounds before it are kept, and it can go on."""
+
+    code = "federation.quorum_lost"
+    exit_code = ExitCode.PEER
+
+
+class NotApprovedError(FederationError):
+    """The site's steward approved another job, another dataset or nothing."""
+
+    code = "federation.not_approved"
+    exit_code = ExitCode.POLICY
+
+
+class ChangedDatasetError(FederationError):
+    """The dataset is not the one the job was approved for."""
+
+    code = "federation.dataset_changed"
+    exit_code = ExitCode.POLICY
+
+
+class UnpinnedServerError(FederationError):
+    """The coordinator's certificate is not the one its invitation pinned."""
+
+    code = "federation.unpinned_server"
+    exit_code = ExitCode.POLICY
+
+
+class ExpiredCertificateError(FederationError):
+    """A certificate of the federation is no longer, or not yet, valid."""
+
+    code = "federation.certificate_expired"
+    exit_code = ExitCode.POLICY
+
+
+class UnknownMemberError(FederationError):
+    """The coordinator does not know this site's key."""
+
+    code = "federation.unknown_member"
+    exit_code = ExitCode.PEER
+
+
 class DivergedError(FederationError):
     """Training ran away: its loss is no longer a number."""
 

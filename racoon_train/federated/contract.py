@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from racoon_data.documents import read_json
-from racoon_data.errors import DatasetError, JobMismatchError, RacoonError, SettingsError
+from racoon_data.errors import ChangedDatasetError, JobMismatchError, RacoonError, SettingsError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import write_json
 from racoon_data.files.manifest import load_manifest
 from racoon_train.data.cache import CachedCase, build_cache, open_cache
 from racoon_train.data.dataset import Dataset, open_dataset
 from racoon_train.data.loaders import Batch, batches, class_examples
+from racoon_train.federated.corrections import Corrected, Correction
 from racoon_train.federated.guards import check_weights
 from racoon_train.federated.update import Update
 from racoon_train.fingerprint.document import Fingerprint
@@ -43,7 +44,7 @@ class SiteClient:
         dataset_sha256: Its identity when the job was approved.
         annotated: Class names annotated here.
         cache: Folder of decoded cases.
-        state: Folder for the optimizer; it never leaves the site.
+        state: Folder for the optimizer and the layers that stay here; it never leaves the site.
     """
 
     alias: str
@@ -54,12 +55,21 @@ class SiteClient:
     cache: Path
     state: Path
 
-    def train(self, weights: Weights, round_: int) -> Update:
+    def train(self, weights: Weights, round_: int, *, correction: Correction | None = None) -> Update:
         """Train one round from the given weights (rounds count from 1).
+
+        The order of the cases follows from seed, alias and round; the optimizer goes on from the last
+        round that was written. So a site that was killed repeats its round to the same bytes.
+
+        Args:
+            weights: Every array of the network.
+            round_: Number of the round.
+            correction: What changes the gradients before each step, such as FedProx' pull.
 
         Raises:
             PayloadError: The weights do not fit the job's network.
-            DatasetError: The dataset changed since approval or its cache is gone.
+            ChangedDatasetError: The dataset changed since approval.
+            DatasetError: Its cache is gone.
         """
         from racoon_train import checkpoints, engine
 
@@ -72,7 +82,8 @@ class SiteClient:
         kept = [path for path in self._optimizer_files() if path.name < _optimizer_name(round_)]
         if kept:
             optimizer.load(checkpoints.load_weights(kept[-1]))
-        metrics = self._round(network, optimizer, cases, round_)
+        corrected = cast(AdamW, Corrected(optimizer, network, correction)) if correction else optimizer
+        metrics = self._round(network, corrected, cases, round_)
         checkpoints.save_weights(self.state / _optimizer_name(round_), optimizer.arrays())
         for older in kept[:-1]:
             older.unlink()
@@ -92,6 +103,24 @@ class SiteClient:
         losses = train_round(network, optimizer, partial(self.stream, cases, round_), self.job, plan)
         return {"loss": sum(losses) / len(losses)}
 
+    def fine_tune(self, weights: Weights) -> Weights:
+        """Train the final model on here, ``fine_tune_steps`` from the middle of the schedule, with a new optimizer."""
+        from racoon_train import engine
+
+        job, training = self.job, self.job.training
+        steps = training.model_copy(update={"local_steps": job.rules.fine_tune_steps})
+        engine.be_a_good_neighbour()
+        network = network_of(job).to(engine.device())
+        set_weights(network, weights)
+        engine.train_steps(
+            network,
+            AdamW(network, weight_decay=training.weight_decay),
+            self.stream(self.cases("train"), training.rounds + 1),
+            job.model_copy(update={"training": steps}),
+            first_step=training.rounds // 2 * job.rules.fine_tune_steps,
+        )
+        return weights_of(network)
+
     def evaluate(self, weights: Weights) -> Mapping[str, float]:
         """Give the mean Dice per class on this site's test cases (``dice.NAME``; only what is annotated)."""
         from racoon_train.evaluation.metrics import mean_dice, score_cases
@@ -110,22 +139,28 @@ class SiteClient:
         """
         from racoon_train.fingerprint.counting import fingerprint_of
 
-        dataset = open_dataset(self.dataset)
-        if dataset.sha256 != self.dataset_sha256:
-            raise DatasetError("the dataset changed since the job was approved", hint="approve the job again")
-        return fingerprint_of(dataset, self.job)
+        self.require_unchanged()
+        return fingerprint_of(open_dataset(self.dataset), self.job)
 
     def cases(self, split: str) -> tuple[CachedCase, ...]:
         """Open the cases of ``train``, ``validation``, ``test`` or ``all`` in the cache.
 
         Raises:
-            DatasetError: The dataset changed since approval, or its cache is gone.
+            ChangedDatasetError: The dataset changed since approval.
+            DatasetError: Its cache is gone.
+        """
+        self.require_unchanged()
+        kept = open_cache(self.dataset_sha256, self.cache)
+        return kept.load(split, validation_fold=self.job.training.validation_fold)
+
+    def require_unchanged(self) -> None:
+        """Refuse a dataset that is another than when the job was approved.
+
+        Raises:
+            ChangedDatasetError: See above.
         """
         if load_manifest(self.dataset).dataset_sha256 != self.dataset_sha256:
-            raise DatasetError("the dataset changed since the job was approved", hint="approve the job again")
-        return open_cache(self.dataset_sha256, self.cache).load(
-            split, validation_fold=self.job.training.validation_fold
-        )
+            raise ChangedDatasetError("the dataset changed since the job was approved", hint="approve the job again")
 
     def stream(self, cases: Sequence[CachedCase], round_: int, first: int = 0) -> Iterator[Batch]:
         """Draw this site's batches of a round, from a number on; the same in every arm of a comparison."""
@@ -148,9 +183,9 @@ class SiteClient:
         write_json(path, document)
 
     def begin(self) -> None:
-        """Start a run anew: forget the optimizer of an earlier one."""
+        """Start a run anew: forget what an earlier one left."""
         self.state.mkdir(parents=True, exist_ok=True)
-        for path in (*self._optimizer_files(), *self.state.glob("progress*")):
+        for path in {*self.state.glob("*.safetensors"), *self.state.glob("progress*")}:
             path.unlink()
 
     def _optimizer_files(self) -> list[Path]:

@@ -28,8 +28,8 @@ def check_weights(weights: Weights, reference: Weights, *, max_norm_ratio: float
         array = weights[name]
         if array.shape != own.shape:
             raise PayloadError(f"array {name} has another shape than the model", hint="check the job")
-        if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
-            raise PayloadError(f"array {name} is not numeric", hint="check the job")
+        if array.dtype.kind != own.dtype.kind or array.dtype.itemsize > own.dtype.itemsize:
+            raise PayloadError(f"array {name} has another type of numbers than the model", hint="check the job")
         if not np.isfinite(array).all():
             raise PayloadError(f"array {name} holds values that are not finite", hint="look at the site's loss")
     if norm_of(weights) > max_norm_ratio * max(norm_of(reference), 1.0):
@@ -46,6 +46,8 @@ def check_update(update: Update, reference: Weights, *, max_norm_ratio: float) -
         raise PayloadError("the update stands on no example", hint="check the site's split")
     if not all(math.isfinite(value) for value in update.metrics.values()):
         raise PayloadError("a metric is not finite", hint="look at the site's loss")
+    if any(not 0 <= count <= update.examples for count in update.class_examples.values()):
+        raise PayloadError("a class has more examples than the site", hint="check the site's dataset")
     check_weights(update.weights, reference, max_norm_ratio=max_norm_ratio)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from racoon_data.documents import read_json
 from racoon_data.files.atomic import write_json
@@ -22,24 +23,37 @@ class Round:
         number: Counted from 1.
         losses: Mean training loss by alias; ``None`` from a site that trains privately and tells none.
         lost: Error code by alias of each site without a good update.
+        failed: How often it was tried in vain before, with the sites that were lost then.
     """
 
     number: int
     losses: Mapping[str, float | None]
     lost: Mapping[str, str]
+    failed: tuple[Mapping[str, str], ...] = ()
 
 
 class RoundLog:
-    """Writes ``rounds.json``, whole after every round."""
+    """Writes ``rounds.json``, whole after every round; goes on where an earlier server ended."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, *, anew: bool = False) -> None:
         self._path = out / "rounds.json"
-        self._rounds: list[dict[str, object]] = []
+        known = {"rounds": []} if anew or not self._path.is_file() else read_json(self._path)
+        self._rounds: list[dict[str, Any]] = known["rounds"]
+        self._failed: dict[int, list[dict[str, str]]] = {}
 
-    def write(self, number: int, *, losses: Mapping[str, float | None], lost: Mapping[str, str]) -> None:
-        """Add a round."""
-        entry = {"round": number, "losses": dict(sorted(losses.items())), "lost": dict(sorted(lost.items()))}
-        self._rounds.append(entry)
+    def write(
+        self, number: int, *, losses: Mapping[str, float | None], lost: Mapping[str, str], failed: bool = False
+    ) -> None:
+        """Add a round, or remember that it was tried in vain."""
+        named = dict(sorted(lost.items()))
+        entry = {"round": number, "losses": dict(sorted(losses.items())), "lost": named}
+        if failed:
+            self._failed.setdefault(number, []).append(named)
+            write_json(self._path, {"rounds": self._rounds, "failed": entry})
+            return
+        if number in self._failed:
+            entry["failed"] = self._failed[number]
+        self._rounds = [*(each for each in self._rounds if each["round"] < number), entry]
         write_json(self._path, {"rounds": self._rounds})
 
 
@@ -49,7 +63,27 @@ def read_rounds(out: Path) -> tuple[Round, ...]:
     if not path.is_file():
         return ()
     document = read_json(path)
-    return tuple(Round(entry["round"], entry["losses"], entry["lost"]) for entry in document["rounds"])
+    return tuple(
+        Round(each["round"], each["losses"], each["lost"], tuple(each.get("failed", ()))) for each in document["rounds"]
+    )
+
+
+def last_failure(out: Path) -> Mapping[str, str]:
+    """Give the sites that were lost when the run ended in a round without a quorum; none where it did not."""
+    path = out / "rounds.json"
+    failed: Mapping[str, str] = read_json(path).get("failed", {}).get("lost", {}) if path.is_file() else {}
+    return failed
+
+
+def last_round(out: Path) -> int:
+    """Give the number of the last round that is whole on disk, 0 before the first."""
+    done = [each.number for each in read_rounds(out) if round_file(out, each.number).is_file()]
+    return max(done, default=0)
+
+
+def state_file(out: Path, round_: int) -> Path:
+    """Name what the server remembers after a round beside the weights, such as momentum."""
+    return out / "rounds" / f"{round_:04d}.server.safetensors"
 
 
 def round_file(out: Path, round_: int) -> Path:

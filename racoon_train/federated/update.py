@@ -42,11 +42,28 @@ def cast_like(weights: Weights, reference: Weights) -> Weights:
     return cast
 
 
+class RunningMean:
+    """Mean weighted by examples (FedAvg, McMahan et al. 2017), in float64: one sum, however many sites."""
+
+    def __init__(self) -> None:
+        self._sum: Weights = {}
+        self._examples = 0
+
+    def add(self, update: Update) -> None:
+        """Take an update in."""
+        for name, array in update.weights.items():
+            part = array.astype(np.float64) * update.examples
+            self._sum[name] = self._sum[name] + part if name in self._sum else part
+        self._examples += update.examples
+
+    def result(self, reference: Weights) -> Weights:
+        """Give the mean in the dtypes of ``reference``."""
+        return cast_like({name: np.asarray(value / self._examples) for name, value in self._sum.items()}, reference)
+
+
 def average(updates: Sequence[Update], reference: Weights) -> Weights:
-    """Average updates weighted by examples (FedAvg, McMahan et al. 2017), in float64, in the given order."""
-    total = sum(update.examples for update in updates)
-    summed = {
-        name: sum(update.weights[name].astype(np.float64) * (update.examples / total) for update in updates)
-        for name in reference
-    }
-    return cast_like({name: np.asarray(value) for name, value in summed.items()}, reference)
+    """Average updates weighted by examples, in the given order."""
+    mean = RunningMean()
+    for update in updates:
+        mean.add(update)
+    return mean.result(reference)

@@ -16,6 +16,7 @@ from racoon_data.errors import SettingsError
 from racoon_data.settings import Frozen, load_toml
 from racoon_train.job.network import NetworkSettings
 from racoon_train.job.privacy import PrivacySettings
+from racoon_train.job.requirements import Requirements
 from racoon_train.job.rules import RuleSettings
 from racoon_train.job.statistics import StatisticsSettings
 from racoon_train.job.training import TrainingSettings
@@ -33,8 +34,10 @@ class Job(Frozen):
 
     schema_version: Literal["1.0"] = "1.0"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$")]
+    task: Literal["segmentation"] = "segmentation"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     labels: Annotated[tuple[JobLabel, ...], Field(min_length=1)]
+    requirements: Requirements = Requirements()
     network: NetworkSettings = NetworkSettings()
     training: TrainingSettings = TrainingSettings()
     rules: RuleSettings = RuleSettings()
@@ -47,6 +50,8 @@ class Job(Frozen):
         values = {label.value for label in self.labels}
         if min(len(names), len(values)) < len(self.labels):
             raise ValueError("label names and values must be unique")
+        if unknown := sorted(set(self.requirements.annotated) - names):
+            raise ValueError(f"the requirements name classes the job does not have: {', '.join(unknown)}")
         return self
 
     @model_validator(mode="after")
@@ -70,6 +75,7 @@ class Job(Frozen):
         wrong += ["norm = batch, which mixes patients: use group"] * (self.network.norm == "batch")
         wrong += ["mixed precision: use fp32"] * (self.training.precision != "fp32")
         wrong += [f"strategy {self.rules.strategy.name}"] * (self.rules.strategy.name in ("fedprox", "scaffold"))
+        wrong += ["fine-tuning, which adds no noise"] * (self.rules.fine_tune_steps > 0)
         return wrong
 
     @property

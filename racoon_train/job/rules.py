@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from racoon_data.settings import Frozen
 
@@ -94,6 +94,7 @@ class RuleSettings(Frozen):
     Attributes:
         strategy: How updates become the next model, by name, with its parameters.
         quorum: Fewest updates that make a round; 0 means every site.
+        round_attempts: How often a round without a quorum is tried before the run stops.
         round_timeout_s: Longest wait for the sites of one round.
         join_timeout_s: Longest wait for the sites to appear.
         max_norm_ratio: An update whose L2 norm is this many times the global model's is refused.
@@ -106,6 +107,7 @@ class RuleSettings(Frozen):
 
     strategy: Strategy = FedAvg()
     quorum: Annotated[int, Field(ge=0)] = 0
+    round_attempts: Annotated[int, Field(ge=1, le=100)] = 2
     round_timeout_s: Positive = 300.0
     join_timeout_s: Positive = 60.0
     max_norm_ratio: Annotated[float, Field(gt=1)] = 10.0
@@ -113,6 +115,20 @@ class RuleSettings(Frozen):
     keep_local: tuple[Pattern, ...] = ()
     average_heads_per_class: bool = False
     fine_tune_steps: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _heads_have_a_mean(self) -> Self:
+        if self.average_heads_per_class and self.strategy.name not in ("fedavg", "fedprox"):
+            raise ValueError("average_heads_per_class is for the means: fedavg and fedprox")
+        return self
+
+    def problem_with(self, sites: int) -> str | None:
+        """Tell what is wrong with the strategy for this many updates, ``None`` where nothing is."""
+        if isinstance(self.strategy, FedTrimmedAvg) and int(self.strategy.beta * sites) < 1:
+            return f"beta {self.strategy.beta} trims nobody of {sites}"
+        if isinstance(self.strategy, Krum) and sites < 2 * self.strategy.malicious + 3:
+            return f"krum against {self.strategy.malicious} needs {2 * self.strategy.malicious + 3} sites, not {sites}"
+        return None
 
     def travels(self, name: str) -> bool:
         """Tell whether an array of this name leaves its site."""

@@ -24,6 +24,7 @@ WRONG = {
     "dataset-manifest": (("cases", 0, "split"), "both"),
     "fault-plan": (("die_after",), -1),
     "federation-job": (("training", "rounds"), 0),
+    "federation-preflight": (("free_disk_gib",), "plenty"),
     "job-record": (("state",), "lost"),
     "run-account": (("stages", 0, "used"), -1),
     "site-status": (("bytes",), -1),
@@ -46,6 +47,7 @@ WRONG = {
     "site-settings": (("nodes", "pacs", "port"), 70000),
     "prediction": (("label_ml", "ground_glass_opacity"), -1),
     "training-progress": (("done",), 0),
+    "study-protocol": (("external", "style_px"), 9),
     "study-settings": (("test_fraction",), 1.5),
 }
 

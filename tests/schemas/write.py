@@ -21,6 +21,8 @@ from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 from racoon_data.site.records import JobRecord, RunAccount
 from racoon_data.site.standing import JoinedStatus, SiteStatus, StatusExport
+from racoon_train.demo.protocol import Protocol
+from racoon_train.federated.preflight import Preflight
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
 from racoon_train.predict import Prediction
@@ -37,6 +39,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "study-protocol": Protocol,
+    "federation-preflight": Preflight,
     "fingerprint": Fingerprint,
     "prediction": Prediction,
     "training-progress": Progress,

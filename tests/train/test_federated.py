@@ -93,7 +93,7 @@ def test_a_site_that_fails_is_named_and_the_run_goes_on(two_sites, tmp_path, mon
     out = tmp_path / "out"
     InProcessAggregator().run(a_job(quorum=1).to_json(), datasets=datasets, out=out, on_event=tamper)
 
-    assert [dict(each.lost) for each in read_rounds(out)] == [{}, {"site-b": "dataset.error"}]
+    assert [dict(each.lost) for each in read_rounds(out)] == [{}, {"site-b": "federation.dataset_changed"}]
 
 
 def test_a_lost_quorum_ends_the_run_and_names_the_site(two_sites, tmp_path):

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from racoon_data.errors import FederationError
+from racoon_train.federated.adapters.flower_daemon import PARENT_VARIABLE
 
+_DAEMON = ("-m", "racoon_train.federated.adapters.flower_daemon")
 _QUIET = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
     "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",
     "OMP_NUM_THREADS": "1",
     "PYTHONWARNINGS": "ignore",
@@ -31,27 +34,29 @@ class Daemons:
     Attributes:
         home: ``FLWR_HOME``: Flower writes nothing outside it.
         logs: Folder of one log per process.
+        program: What starts a daemon by its name: Python's options.
     """
 
     home: Path
     logs: Path
+    program: tuple[str, ...] = _DAEMON
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str, command: Sequence[str], extra: Mapping[str, str]) -> None:
-        """Start a daemon."""
+        """Start a daemon: ``superlink`` or ``supernode`` with Flower's options; it ends with this process."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        with (self.logs / f"{name}.log").open("wb") as log:
+        with (self.logs / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
-                self._installed(command),
-                env=self._environment(extra),
+                [sys.executable, *self.program, *command],
+                env=self._environment({**extra, PARENT_VARIABLE: str(os.getpid())}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # an interrupt at the keyboard reaches us alone; we end them
             )
 
-    def call(self, command: Sequence[str], *, timeout_s: float) -> str:
-        """Run a command to its end and give its stdout.
+    def call(self, module: str, *arguments: str, timeout_s: float) -> None:
+        """Run one of our modules to its end.
 
         Raises:
             FederationError: It failed or took too long.
@@ -59,7 +64,7 @@ class Daemons:
         log = self.logs / "submit.log"
         try:
             done = subprocess.run(
-                self._installed(command),
+                [sys.executable, "-m", module, *arguments],
                 env=self._environment({}),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -71,7 +76,6 @@ class Daemons:
         log.write_bytes(done.stdout + done.stderr)
         if done.returncode != 0:
             raise FederationError("Flower did not take the job", hint=f"look at {log}")
-        return done.stdout.decode("utf-8", "replace")
 
     def dead(self) -> tuple[str, ...]:
         """Name the daemons that ended by themselves."""
@@ -98,10 +102,7 @@ class Daemons:
                 each.kill()
         for process in self.running.values():
             process.wait(timeout=_GRACE_S)
-
-    def _installed(self, command: Sequence[str]) -> list[str]:
-        beside = Path(sys.executable).parent / command[0]
-        return [str(beside) if beside.exists() else command[0], *command[1:]]
+        self.running.clear()
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -110,9 +111,9 @@ class Daemons:
 
 
 @contextmanager
-def daemons(home: Path, logs: Path) -> Iterator[Daemons]:
+def daemons(home: Path, logs: Path, program: tuple[str, ...] = _DAEMON) -> Iterator[Daemons]:
     """Give a set of daemons that is ended however the block ends."""
-    found = Daemons(home, logs)
+    found = Daemons(home, logs, program)
     try:
         yield found
     finally:
@@ -131,15 +132,15 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-def wait_for_port(port: int, *, timeout_s: float, running: Daemons) -> None:
-    """Wait until something listens on 127.0.0.1.
+def wait_for_port(port: int, *, timeout_s: float, running: Daemons, host: str = "127.0.0.1") -> None:
+    """Wait until the SuperLink listens.
 
     Raises:
         FederationError: A daemon died or the time is over.
     """
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and not running.dead():
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
+        with suppress(OSError), socket.create_connection((host, port), timeout=0.5):
             return
         time.sleep(0.1)
     raise FederationError("Flower's SuperLink did not start", hint=f"look at {running.logs / 'superlink.log'}")

@@ -1,31 +1,33 @@
-"""Flower ServerApp: Flower's own FedAvg, with our guards before it and an account of every round."""
+"""Flower ServerApp: pre-flight, rounds from wherever the last one ended, an account of every round."""
 
 from __future__ import annotations
 
 import logging
 import os
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord
+from flwr.app import ConfigRecord, Context, RecordDict
 from flwr.serverapp import Grid, ServerApp
-from flwr.serverapp.strategy import FedAvg
 
-from racoon_data.errors import FederationError, PayloadError, SiteLostError
+from racoon_data.documents import parse_json, read_json
+from racoon_data.errors import JobMismatchError, PayloadError, QuorumLostError
 from racoon_data.files.atomic import write_json
 from racoon_train.checkpoints import load_weights, save_weights
+from racoon_train.federated.adapters.flower_grid import Answer, Members, from_record, to_record
+from racoon_train.federated.adapters.flower_strategies import StrategyCombiner
+from racoon_train.federated.combine import Combiner, with_heads
 from racoon_train.federated.contract import scrubbed
 from racoon_train.federated.guards import check_update
-from racoon_train.federated.rounds import RoundLog, round_file
-from racoon_train.federated.update import Update, cast_like
+from racoon_train.federated.preflight import Difference, Preflight, judged_together
+from racoon_train.federated.rounds import RoundLog, last_round, round_file, state_file
+from racoon_train.federated.transport import as_sent, as_used
+from racoon_train.federated.update import Update
 from racoon_train.job.job import Job, load_job
 from racoon_train.networks import Weights
 
 SERVER_VARIABLE = "RACOON_FEDERATION_OUT"
-SITES_VARIABLE = "RACOON_FEDERATION_SITES"
-_POLL_S = 0.25
 
 app = ServerApp()
 
@@ -35,167 +37,141 @@ def main(grid: Grid, context: Context) -> None:
     """Run every round and leave ``server.json``: how it ended, as a code."""
     logging.basicConfig(level=logging.WARNING)
     out = Path(os.environ[SERVER_VARIABLE])
-    answer = scrubbed(lambda: _serve(grid, out, sites=int(os.environ[SITES_VARIABLE])))
+    answer = scrubbed(lambda: _serve(grid, out))
     write_json(out / "server.json", {"ended": answer or "done"})
 
 
-def _serve(grid: Grid, out: Path, *, sites: int) -> str:
-    job = load_job(out / "job.json")
-    quorum = job.quorum_of(sites)
-    _wait_for_sites(grid, sites, quorum=quorum, timeout_s=job.rules.join_timeout_s)
-    initial = load_weights(out / "initial.safetensors")  # made by the coordinator: no torch is needed here
-    strategy = GuardedFedAvg(job, initial, out, quorum=quorum)
-    result = strategy.start(
-        grid=PromptGrid(grid),
-        initial_arrays=to_record(initial),
-        num_rounds=job.training.rounds,
-        timeout=job.rules.round_timeout_s,
-    )
-    save_weights(out / "global.safetensors", cast_like(from_record(result.arrays), initial))
+def _serve(grid: Grid, out: Path) -> str:
+    job, plan = load_job(out / "job.json"), read_json(out / "plan.json")
+    members = Members(grid, {alias: int(node) for alias, node in read_json(out / "nodes.json").items()})
+    quorum = job.quorum_of(len(members.nodes))
+    here = members.wait(len(members.nodes), quorum=quorum, timeout_s=job.rules.join_timeout_s)
+    gate = Gate(members, job, out)
+    gate.admit(here)
+    gate.refuse_all()
+    if plan["only_preflight"]:
+        return ""
+    server = Server(members, job, out, gate, plan["heads"])
+    for round_ in range(server.done + 1, job.training.rounds + 1):
+        server.round(round_, quorum)
+    server.finish()
     return ""
 
 
-def _wait_for_sites(grid: Grid, sites: int, *, quorum: int, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while (here := len(list(grid.get_node_ids()))) < sites:
-        if time.monotonic() > deadline:
-            if here >= quorum:
-                return
-            raise SiteLostError(f"{here} of {sites} sites joined in time", hint="look at the logs of the sites")
-        time.sleep(_POLL_S)
+class Gate:
+    """Lets a site take part once its pre-flight fits the job; a site that comes late is looked at when it comes."""
+
+    def __init__(self, members: Members, job: Job, out: Path) -> None:
+        self._members, self._job, self._out = members, job, out
+        self.admitted: dict[str, Preflight] = {}
+        self.refused: dict[str, str] = {}
+        self._differences: list[dict[str, Any]] = []
+
+    def admit(self, sites: Sequence[str]) -> list[str]:
+        """Ask the sites that are new and give those that may take part."""
+        new = [alias for alias in sites if alias not in self.admitted and alias not in self.refused]
+        wait_s = self._job.rules.join_timeout_s
+        for answer in self._members.ask(new, "query", RecordDict(), timeout_s=wait_s) if new else ():
+            if not answer.code:
+                found = Preflight.model_validate(parse_json(str(answer.content["preflight"]["document"])))
+                self.admitted[answer.alias] = found.model_copy(update={"alias": answer.alias})
+            elif answer.code != "federation.site_lost":
+                self.refused[answer.alias] = answer.code
+        differences = judged_together(list(self.admitted.values()), self._job) if new else []
+        for alias in {each.alias for each in differences} & set(new):
+            self.admitted.pop(alias, None)
+            self.refused[alias] = JobMismatchError.code
+        differences += [
+            Difference(alias=alias, what="pre-flight", job="answered", site=code)
+            for alias, code in self.refused.items()
+            if alias in new and code != JobMismatchError.code
+        ]
+        self._differences += [each.model_dump(mode="json") for each in differences]
+        if new:
+            sites_ = [each.to_json() for _, each in sorted(self.admitted.items())]
+            write_json(self._out / "preflight.json", {"sites": sites_, "differences": self._differences})
+        return [alias for alias in sites if alias in self.admitted]
+
+    def refuse_all(self) -> None:
+        """Stop before round 0 where anything does not fit.
+
+        Raises:
+            JobMismatchError: ``preflight.json`` has the difference.
+        """
+        if self._differences or self.refused:
+            raise JobMismatchError("a site does not fit the job", hint="preflight.json has the difference")
 
 
-def to_record(weights: Weights) -> ArrayRecord:
-    """Turn named arrays into Flower's record (raw npy bytes)."""
-    return ArrayRecord({name: Array(value) for name, value in weights.items()})
+class Server:
+    """The rounds of one federation."""
 
-
-def from_record(record: Any) -> Weights:
-    """Turn Flower's record back into named arrays."""
-    return {name: array.numpy() for name, array in record.items()}
-
-
-class PromptGrid(Grid):
-    """Flower's grid, asked for replies four times a second instead of every three seconds."""
-
-    def __init__(self, grid: Grid) -> None:
-        self._grid = grid
-
-    def set_run(self, run: Any) -> None:
-        """Pass on."""
-        self._grid.set_run(run)
-
-    @property
-    def run(self) -> Any:
-        """Pass on."""
-        return self._grid.run
-
-    def create_message(self, *args: Any, **options: Any) -> Message:
-        """Pass on."""
-        return self._grid.create_message(*args, **options)
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Pass on."""
-        return list(self._grid.get_node_ids())
-
-    def get_nodes(self) -> Any:
-        """Pass on."""
-        return self._grid.get_nodes()
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Pass on."""
-        return list(self._grid.push_messages(messages))
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Pass on."""
-        return list(self._grid.pull_messages(message_ids))
-
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
-        """Send, then collect replies until all are here or the time is over."""
-        waiting = set(self._grid.push_messages(messages))
-        deadline = time.monotonic() + (timeout if timeout is not None else float("inf"))
-        replies: list[Message] = []
-        while waiting and time.monotonic() < deadline:
-            arrived = list(self._grid.pull_messages(waiting))
-            replies.extend(arrived)
-            waiting -= {message.metadata.reply_to_message_id for message in arrived}
-            time.sleep(_POLL_S if waiting else 0)
-        return replies
-
-
-class GuardedFedAvg(FedAvg):
-    """Flower's FedAvg behind our guards.
-
-    A reply that is an error, or does not pass the guards, is left out of the average and its site
-    is named by alias in ``rounds.json``. Replies are averaged in order of alias, so the result
-    does not depend on who was faster.
-    """
-
-    def __init__(self, job: Job, initial: Weights, out: Path, *, quorum: int) -> None:
-        super().__init__(fraction_evaluate=0.0, min_train_nodes=quorum, min_available_nodes=quorum)
-        self._job = job
-        self._current = initial
-        self._out = out
-        self._quorum = quorum
+    def __init__(self, members: Members, job: Job, out: Path, gate: Gate, heads: Mapping[str, int]) -> None:
+        self._members, self._job, self._out, self._gate = members, job, out, gate
         self._log = RoundLog(out)
+        self.done = last_round(out)
+        start = round_file(out, self.done) if self.done else out / "initial.safetensors"
+        self._weights = load_weights(start)  # made by the coordinator: no torch is needed here
+        self._combiner: Combiner = with_heads(StrategyCombiner(job, out / "waiting"), job, heads)
+        if state_file(out, self.done).is_file():
+            self._combiner.restore(load_weights(state_file(out, self.done)))
 
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Check, average and write the round.
-
-        Raises:
-            FederationError: Fewer good updates than the quorum.
-        """
-        good, losses, lost = self._sorted_out(replies)
-        self._log.write(server_round, losses=losses, lost=lost)
-        if len(good) < self._quorum:
-            raise FederationError(f"round {server_round} lost its quorum", hint="rounds.json names the sites")
-        arrays, metrics = super().aggregate_train(server_round, [good[alias] for alias in sorted(good)])
-        self._current = cast_like(from_record(arrays), self._current)
-        save_weights(round_file(self._out, server_round), self._current)
-        return to_record(self._current), metrics
-
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Ask every connected site; wait a bounded time for the quorum.
+    def round(self, number: int, quorum: int) -> None:
+        """Run one round; where the quorum fails, try it again as often as the job says.
 
         Raises:
-            SiteLostError: The quorum did not come back in time.
+            QuorumLostError: It failed every time.
         """
-        _wait_for_sites(grid, self._quorum, quorum=self._quorum, timeout_s=self._job.rules.join_timeout_s)
-        return list(super().configure_train(server_round, arrays, config, grid))
+        for _ in range(self._job.rules.round_attempts):
+            if self._attempt(number, quorum):
+                return
+        raise QuorumLostError(f"round {number} lost its quorum", hint="rounds.json names the sites")
 
-    def _sorted_out(
-        self, replies: Iterable[Message]
-    ) -> tuple[dict[str, Message], dict[str, float | None], dict[str, str]]:
-        good: dict[str, Message] = {}
+    def _attempt(self, number: int, quorum: int) -> bool:
+        here = self._members.wait(quorum, quorum=quorum, timeout_s=self._job.rules.join_timeout_s)
+        sites = self._gate.admit(here)
+        sent = as_sent(self._weights, self._job.rules)
+        self._combiner.start(number, {name: self._weights[name] for name in sent})
+        content = RecordDict({"arrays": to_record(sent), "config": ConfigRecord({"server-round": number})})
+        absent = dict.fromkeys(set(self._members.nodes) - set(here), "federation.site_lost")
+        lost = {**absent, **self._gate.refused}
         losses: dict[str, float | None] = {}
-        lost: dict[str, str] = {}
-        for reply in replies:
-            if reply.has_error():
-                alias, code = _alias_and_code(str(reply.error.reason))
-                lost[alias] = code
-                continue
-            alias = str(reply.content["site"]["alias"])
+        for answer in self._members.ask(sites, "train", content, timeout_s=self._job.rules.round_timeout_s):
             try:
-                update = _update_of(reply)
-                check_update(update, self._current, max_norm_ratio=self._job.rules.max_norm_ratio)
+                losses[answer.alias] = self._take(answer, sent)
             except PayloadError as error:
-                lost[alias] = error.code
-                continue
-            good[alias], losses[alias] = reply, update.loss
-        return good, losses, lost
+                lost[answer.alias] = answer.code or error.code
+        is_good = len(losses) >= quorum
+        if is_good:
+            self._weights = as_used(self._combiner.result(), self._weights)
+            if state := self._combiner.state():
+                save_weights(state_file(self._out, number), state)
+            save_weights(round_file(self._out, number), self._weights)
+        self._log.write(number, losses=losses, lost=lost, failed=not is_good)
+        return is_good
+
+    def _take(self, answer: Answer, sent: Weights) -> float | None:
+        if answer.code:
+            raise PayloadError("the site answered with an error")
+        update = _update_of(answer.content)
+        check_update(update, sent, max_norm_ratio=self._job.rules.max_norm_ratio)
+        self._combiner.add(answer.alias, update)
+        return update.loss
+
+    def finish(self) -> None:
+        """Hand the final model to every site that is here, and keep how it does there."""
+        save_weights(self._out / "global.safetensors", self._weights)
+        content = RecordDict({"arrays": to_record(as_sent(self._weights, self._job.rules))})
+        sites, found = self._gate.admit(self._members.here()), {}
+        for answer in self._members.ask(sites, "train.finish", content, timeout_s=self._job.rules.round_timeout_s):
+            found[answer.alias] = {"lost": answer.code} if answer.code else dict(answer.content["metrics"])
+        write_json(self._out / "evaluation.json", dict(sorted(found.items())))
 
 
-def _alias_and_code(reason: str) -> tuple[str, str]:
-    alias, _, code = reason.partition(":")
-    known = bool(code) and len(reason) < 120 and "\n" not in reason
-    return (alias, code) if known else ("unknown site", SiteLostError.code)
-
-
-def _update_of(reply: Message) -> Update:
-    metrics: Mapping[str, Any] = reply.content["metrics"]
-    numbers = {name: float(value) for name, value in metrics.items() if name != "num-examples"}
-    return Update(from_record(reply.content["arrays"]), int(metrics["num-examples"]), numbers)
+def _update_of(content: Any) -> Update:
+    try:
+        metrics: Mapping[str, Any] = content["metrics"]
+        numbers = {name: float(value) for name, value in metrics.items() if name != "num-examples"}
+        classes = {name: int(value) for name, value in content["classes"].items()}
+        return Update(from_record(content["arrays"]), int(metrics["num-examples"]), numbers, classes)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise PayloadError("the reply is no update", hint="install the same racoon version") from error

@@ -5,24 +5,35 @@ from __future__ import annotations
 import argparse
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from nvflare.apis.fl_exception import FLCommunicationError
+from nvflare.fuel.flare_api.api_spec import InternalError, NoConnection, NoReply, SessionClosed, SessionExpired
 from nvflare.fuel.flare_api.flare_api import new_secure_session
 
 from racoon_data.documents import read_json
-from racoon_data.errors import FederationError, SiteLostError
+from racoon_data.errors import FederationError, QuorumLostError, SiteLostError
 from racoon_data.files.atomic import write_json, write_text
 from racoon_train.federated.adapters.nvflare_job import write_job
 from racoon_train.federated.adapters.nvflare_kits import COORDINATOR
 from racoon_train.federated.adapters.nvflare_rounds import REGROUP
 from racoon_train.federated.contract import scrubbed
+from racoon_train.federated.rounds import last_round
 from racoon_train.job.job import Job, load_job
+
+logger = logging.getLogger(__name__)
 
 _POLL_S = 0.5
 _CONNECT_S = 60.0
 _FINISHED = "FINISHED"
+_IN_VAIN = 3
+_ABORT_S = 8.0
+CUT_SHORT = "cut short"
+_GOES_ON = (REGROUP, CUT_SHORT, QuorumLostError.code)
+_CONNECTION_LOST = (FLCommunicationError, NoConnection, NoReply, SessionClosed, SessionExpired, InternalError)
 
 
 def main() -> None:
@@ -31,42 +42,57 @@ def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--kit", type=Path, required=True)
     asked.add_argument("--out", type=Path, required=True)
-    asked.add_argument("--sites", type=int, required=True)
     given = asked.parse_args()
-    answer = scrubbed(lambda: Coordinator(given.kit, given.out, sites=given.sites).run())
+    answer = scrubbed(lambda: Coordinator(given.kit, given.out).run())
     write_json(given.out / "coordinator.json", {"ended": answer})
 
 
 class Coordinator:
     """Who submits the job and looks after it."""
 
-    def __init__(self, kit: Path, out: Path, *, sites: int) -> None:
+    def __init__(self, kit: Path, out: Path) -> None:
         self._kit = kit
         self._out = out
-        self._sites = sites
+        self._sites = int(read_json(out / "plan.json")["sites"])
         self._job: Job = load_job(out / "job.json")
-        self._quorum = self._job.quorum_of(sites)
+        self._quorum = self._job.quorum_of(self._sites)
+        self._submissions: list[dict[str, Any]] = []
 
     def run(self) -> str:
-        """Submit until every round is done; give ``done``, or the code it ended with."""
-        folder = write_job(self._out / "nvflare", self._job, quorum=self._quorum)
-        wait_for = self._sites
-        while True:
-            ended = self._once(folder, wait_for=wait_for)
-            if ended != REGROUP:
-                return ended
-            wait_for = self._quorum
+        """Submit until every round is done; give ``done``, or the code it ended with.
 
-    def _once(self, folder: Path, *, wait_for: int) -> str:
+        FLARE itself ends a job when the process of one site dies. The models of all whole rounds are on
+        disk, so the job is submitted again with whoever is there, as long as rounds come of it.
+        """
+        folder = write_job(self._out / "nvflare", self._job, quorum=self._quorum)
+        wanted, in_vain = self._sites, 0
+        while True:
+            before = last_round(self._out)
+            ended = self._once(folder, wanted)
+            self._submissions.append({"after_round": before, "ended": ended})
+            write_json(self._out / "submissions.json", {"submissions": self._submissions})
+            in_vain = 0 if last_round(self._out) > before else in_vain + 1
+            if ended not in _GOES_ON:
+                return ended
+            if in_vain >= (self._job.rules.round_attempts if ended == QuorumLostError.code else _IN_VAIN):
+                return ended if ended == QuorumLostError.code else FederationError.code
+            wanted = self._quorum
+
+    def _once(self, folder: Path, wanted: int) -> str:
         for name in ("server.json", REGROUP):
             (self._out / name).unlink(missing_ok=True)
-        session = new_secure_session(COORDINATOR, str(self._kit), timeout=_CONNECT_S)
         try:
-            self._wait_for_sites(session, wait_for)
-            job_id = session.submit_job(str(folder))
-            return self._watch(session, job_id)
+            session = new_secure_session(COORDINATOR, str(self._kit), timeout=_CONNECT_S)
+        except FLCommunicationError:
+            return CUT_SHORT
+        try:
+            self._wait_for_sites(session, wanted)
+            return self._watch(session, session.submit_job(str(folder)))
+        except _CONNECTION_LOST:
+            logger.warning("the server is gone; trying again")
+            return CUT_SHORT
         finally:
-            with suppress(Exception):
+            with suppress(*_CONNECTION_LOST):
                 session.close()
 
     def _wait_for_sites(self, session: Any, wanted: int) -> None:
@@ -81,23 +107,33 @@ class Coordinator:
             time.sleep(_POLL_S)
 
     def _watch(self, session: Any, job_id: str) -> str:
+        told_s: float | None = None
         while True:
-            if self._server_says() == "done":  # every round is on disk; FLARE takes seconds more to put the job away
-                return "done"
+            said = self._server_says()
+            if said == "done":  # every round is on disk; FLARE takes seconds more to put the job away
+                return said
             meta = session.get_job_meta(job_id)
             if str(meta.get("status", "")).startswith(_FINISHED):
-                return self._ended(str(meta["status"]))
-            here = {client.name for client in session.get_connected_client_list()}
-            dealt = {str(client["name"]) for client in meta.get("job_clients") or []}
-            if dealt and here - dealt:
-                write_text(self._out / REGROUP, "")
+                return said or CUT_SHORT
+            if said:
+                told_s = told_s or time.monotonic()
+                if self._is_over(session, job_id, waited_s=time.monotonic() - told_s):
+                    return said
+            else:
+                self._look_for_late_sites(session, meta)
             time.sleep(_POLL_S)
 
-    def _ended(self, status: str) -> str:
-        ended = self._server_says()
-        if not ended:
-            raise FederationError(f"FLARE ended the job ({status})", hint="look at the log of the server")
-        return ended
+    def _is_over(self, session: Any, job_id: str, *, waited_s: float) -> bool:
+        """End a job that a hung site keeps open: its server part is over, the site's never answers."""
+        if waited_s > _ABORT_S:
+            session.abort_job(job_id)
+        return waited_s > 2 * _ABORT_S
+
+    def _look_for_late_sites(self, session: Any, meta: Mapping[str, Any]) -> None:
+        here = {client.name for client in session.get_connected_client_list()}
+        dealt = {str(client["name"]) for client in meta.get("job_clients") or []}
+        if dealt and here - dealt:
+            write_text(self._out / REGROUP, "")
 
     def _server_says(self) -> str:
         path = self._out / "server.json"

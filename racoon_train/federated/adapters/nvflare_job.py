@@ -9,7 +9,7 @@ from racoon_data.files.atomic import write_json
 from racoon_train.federated.adapters.nvflare_kits import SERVER_CLASSES, SITE_CLASSES
 from racoon_train.job.job import Job
 
-_TASK = "train"
+_TASKS = ("preflight", "train", "finish")
 
 
 def write_job(folder: Path, job: Job, *, quorum: int) -> Path:
@@ -47,7 +47,7 @@ def _site(job: Job) -> dict[str, Any]:
     executor = {"path": SITE_CLASSES[0], "args": {"job_sha256": job.sha256}}
     return {
         "format_version": 2,
-        "executors": [{"tasks": [_TASK], "executor": executor}],
+        "executors": [{"tasks": list(_TASKS), "executor": executor}],
         "task_data_filters": [],
         "task_result_filters": [],
         "components": [],

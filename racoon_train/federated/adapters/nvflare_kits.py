@@ -83,10 +83,10 @@ def close_server(kit: Path) -> None:
     snapshots = {"path": storage, "args": {"root_dir": str(kit / "snapshots"), "uri_root": "/"}}
     persistor = "nvflare.app_common.state_persistors.storage_state_persistor.StorageStatePersistor"
     jobs = {"uri_root": str(kit / "jobs"), "job_store_id": "job_store"}
-    scheduler = {"max_jobs": 1, "min_schedule_interval": 1.0, "max_schedule_interval": 5.0}
+    scheduler = {"max_jobs": 4, "min_schedule_interval": 1.0, "max_schedule_interval": 5.0}
     resources = {
         **_policy(SERVER_CLASSES),
-        "servers": [{"admin_storage": "transfer", "max_num_clients": 1000, "heart_beat_timeout": 60}],
+        "servers": [{"admin_storage": "transfer", "max_num_clients": 1000, "heart_beat_timeout": 30}],
         "snapshot_persistor": {"path": persistor, "args": {"uri_root": "/", "storage": snapshots}},
         "components": [
             _component(

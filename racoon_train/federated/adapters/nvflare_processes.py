@@ -1,40 +1,37 @@
-"""FLARE's server, sites and coordinator as processes of ours: started straight from their kits, quiet, leashed."""
+"""FLARE's server, sites and coordinator as processes of ours: started straight from their kits, quiet, on a leash."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from racoon_train.federated.adapters.flower_processes import Daemons
 from racoon_train.federated.adapters.nvflare_kits import PROJECT
 
-_FLARE = "nvflare.private.fed.app"
-_HERE = "racoon_train.federated.adapters"
+PROGRAM = ("-u", "-m", "racoon_train.federated.adapters.nvflare_daemon")
+
+# FLARE's own patience with a client that died: a minute and a half where our rounds need seconds.
+_PATIENCE = {"NVFLARE_DEAD_CLIENT_GRACE_PERIOD": "5", "NVFLARE_DEAD_CLIENT_CHECK_LEAD_TIME": "5"}
 
 
-def start_server(running: Daemons, kit: Path, out: Path, *, sites: int) -> None:
+def start_server(running: Daemons, kit: Path, out: Path) -> None:
     """Start FLARE's server from its kit; the federation's models and account go to ``out``."""
-    extra = {"RACOON_FEDERATION_OUT": str(out), "RACOON_FEDERATION_SITES": str(sites)}
-    running.start("server", _daemon(kit, "server.server_train", "fed_server.json"), extra)
+    running.start("server", ["server", *_options(kit, "fed_server.json")], _home(out))
 
 
 def start_site(running: Daemons, kit: Path, paper: Path) -> None:
     """Start a site's client from its kit, bound to the site's paper."""
-    command = [*_daemon(kit, "client.client_train", "fed_client.json"), f"uid={kit.name}"]
-    running.start(f"site-{kit.name}", command, {"RACOON_SITE_FILE": str(paper)})
+    options = [*_options(kit, "fed_client.json"), f"uid={kit.name}"]
+    running.start(f"site-{kit.name}", ["site", *options], {**_PATIENCE, "RACOON_SITE_FILE": str(paper)})
 
 
-def start_coordinator(running: Daemons, kit: Path, out: Path, *, sites: int) -> None:
+def start_coordinator(running: Daemons, kit: Path, out: Path) -> None:
     """Start who submits the job."""
-    extra = {"RACOON_FEDERATION_OUT": str(out), "RACOON_FEDERATION_SITES": str(sites)}
-    options = ["--kit", str(kit), "--out", str(out), "--sites", str(sites)]
-    running.start("coordinator", [*_python(f"{_HERE}.nvflare_coordinator"), *options], extra)
+    running.start("coordinator", ["coordinator", "--kit", str(kit), "--out", str(out)], _home(out))
 
 
-def _daemon(kit: Path, module: str, settings: str) -> list[str]:
-    options = ["secure_train=true", f"org={PROJECT}", "config_folder=config"]
-    return [*_python(f"{_FLARE}.{module}"), "-m", str(kit), "-s", settings, "--set", *options]
+def _home(out: Path) -> dict[str, str]:
+    return {**_PATIENCE, "RACOON_FEDERATION_OUT": str(out)}
 
 
-def _python(module: str) -> list[str]:
-    return [sys.executable, "-u", "-m", module]
+def _options(kit: Path, settings: str) -> list[str]:
+    return ["-m", str(kit), "-s", settings, "--set", "secure_train=true", f"org={PROJECT}", "config_folder=config"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from nvflare.app_common.executors.client_api_executor import ClientAPIExecutor, 
 from nvflare.client.config import ExchangeFormat
 
 from racoon_data.errors import JobMismatchError
+from racoon_train.federated.adapters.flower_daemon import end_with_parent
 
 _SCRIPT = Path(__file__).with_name("nvflare_client.py")
 
@@ -31,6 +33,7 @@ class SiteExecutor(ClientAPIExecutor):
         """
         if not re.fullmatch(r"[0-9a-f]{64}", job_sha256):
             raise JobMismatchError("the job names no hash", hint="submit it with racoon")
+        end_with_parent(os.getppid())
         super().__init__(
             execution_mode=ExecutionMode.IN_PROCESS,
             task_script_path=str(_SCRIPT),
