@@ -20,6 +20,7 @@ from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 from racoon_data.site.records import JobRecord, RunAccount
+from racoon_train.federated.adapters.nvflare_member import KitFile
 from racoon_train.federated.preflight import Preflight
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
@@ -37,6 +38,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
+    "federation-kit": KitFile,
     "federation-preflight": Preflight,
     "fingerprint": Fingerprint,
     "prediction": Prediction,

@@ -7,17 +7,24 @@ documentation promises. It takes several minutes, so ``make survival`` runs it a
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import psutil
 
 from racoon_train.checkpoints import load_weights, save_weights
+from racoon_train.federated.adapters.flower_processes import free_ports
 from racoon_train.federated.adapters.nvflare import NvflareAggregator
+from racoon_train.federated.adapters.nvflare_member import check_kit, take_part, unpack_kit
+from racoon_train.federated.adapters.nvflare_serving import invite, serve
+from racoon_train.federated.contract import join
 from racoon_train.federated.rounds import read_rounds
 from tests.train.makers import a_dataset, a_job
 
@@ -55,8 +62,9 @@ def a_hung_site(out):
 
 
 def a_raising_site(out):
-    """Take site-c's cache away."""
-    (out / "state" / "site-c").rename(out / "state" / "gone")
+    """Change site-c's dataset, so that its client refuses from then on."""
+    path = out.parent / "c" / "racoon.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "dataset_sha256": "0" * 64}))
 
 
 def a_site_of_nan(out):
@@ -78,7 +86,7 @@ CASES = {
         a_hung_site,
         lambda rounds: any(dict(each.lost) == {"site-c": LOST} for each in rounds) and "site-c" in rounds[-1].losses,
     ),
-    "raising site": (a_raising_site, lambda rounds: set(rounds[-1].lost) == {"site-c"}),
+    "raising site": (a_raising_site, lambda rounds: dict(rounds[-1].lost) == {"site-c": "federation.dataset_changed"}),
     "site of NaN": (a_site_of_nan, lambda rounds: dict(rounds[-1].lost) == {"site-c": "federation.payload"}),
     "killed server": (a_killed_server, lambda rounds: rounds[-1].losses.keys() == {"site-a", "site-b", "site-c"}),
 }
@@ -129,13 +137,65 @@ def killed_parent(root):
     return bool(read_rounds(out)) and not left and took < 10, 1, took
 
 
+def own_machines(root):
+    """Coordinator and sites apart, by kit files alone; site-c comes after round 1 and ends with the model too."""
+    out, began = root / "out", time.monotonic()
+    job = a_job(rounds=6, steps=400, quorum=2)
+    aliases = ["site-a", "site-b", "site-c"]
+    [port] = free_ports(1)
+    invitations = invite(out, aliases, host="localhost", port=port)
+
+    def be_a_site(alias):
+        home = root / alias
+        site = join(alias, a_dataset(home / "data", site=alias[-1]), job, home)
+        kit = unpack_kit(invitations[alias][0], home)
+        check_kit(kit)
+        site.begin()
+        accounts[alias] = take_part(kit, site, home)
+
+    def listen(event):
+        if event.kind == "federate" and event.done == 1:
+            sites[2].start()
+
+    accounts: dict[str, object] = {}
+    coordinator = threading.Thread(target=serve, args=(job, out, aliases), kwargs={"anew": True, "on_event": listen})
+    sites = [threading.Thread(target=be_a_site, args=(alias,)) for alias in aliases]
+    coordinator.start()
+    wait_for(port)
+    for each in (*sites[:2], coordinator):
+        each.start() if each is not coordinator else each.join()
+    for each in sites:
+        each.join(timeout=60)
+    rounds = read_rounds(out)
+    held = (
+        dict(rounds[0].lost) == {"site-c": LOST}
+        and "site-c" in rounds[-1].losses
+        and accounts.keys() == set(aliases)
+        and (out / "model.safetensors").is_file()
+        and not processes(root)
+    )
+    return held, len(json.loads((out / "submissions.json").read_text())["submissions"]), time.monotonic() - began
+
+
+def wait_for(port):
+    """Wait until a server listens."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
+            return
+        time.sleep(0.2)
+
+
+ALONE = {"killed parent": killed_parent, "own machines": own_machines}
+
+
 def main(*names):
     failed = 0
     sys.stdout.write(f"{'case':16}{'held':6}{'submitted':>10}{'seconds':>9}\n")
-    for name in names or [*CASES, "killed parent"]:
+    for name in names or [*CASES, *ALONE]:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
-            held, submissions, took = killed_parent(root) if name == "killed parent" else run(name, root)
+            held, submissions, took = ALONE[name](root) if name in ALONE else run(name, root)
         failed += not held
         sys.stdout.write(f"{name:16}{'yes' if held else 'NO':6}{submissions:10}{took:9.0f}\n")
         sys.stdout.flush()
