@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from racoon_data.errors import PayloadError
 from racoon_train.checkpoints import load_weights, save_weights
 from racoon_train.federated.adapters.flower_processes import free_ports
 from racoon_train.federated.adapters.nvflare import NvflareAggregator
@@ -68,9 +69,18 @@ def a_raising_site(out):
 
 
 def a_site_of_nan(out):
-    """Make site-c's optimizer remember NaN, so that its next weights are NaN."""
-    for path in (out / "state" / "site-c").glob("optimizer-*.safetensors"):
-        save_weights(path, {name: np.full_like(array, np.nan) for name, array in load_weights(path).items()})
+    """Keep site-c's optimizer remembering NaN, so that its next weights are NaN."""
+
+    def poison():
+        while not (out / "coordinator.json").is_file():
+            for path in (out / "state" / "site-c").glob("optimizer-*.safetensors"):
+                with suppress(OSError, PayloadError):
+                    arrays = load_weights(path)
+                    if not all(np.isnan(array).all() for array in arrays.values()):
+                        save_weights(path, {name: np.full_like(array, np.nan) for name, array in arrays.items()})
+            time.sleep(0.05)
+
+    threading.Thread(target=poison, daemon=True).start()
 
 
 def a_killed_server(out):
