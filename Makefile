@@ -11,7 +11,11 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
 CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
 
+<<<<<<< HEAD
 .PHONY: survival viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help
+=======
+.PHONY: study viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help
+>>>>>>> main
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -44,6 +48,9 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/scan.py
 	$(BIN)/python benchmarks/qc.py
 	if test -e /usr/bin/chromium; then $(BIN)/python benchmarks/report_load.py; fi
+
+study: $(READY) ## Run the study in small as its frozen protocol says; ENGINES="flower nvflare" adds real engines
+	$(BIN)/python benchmarks/study/run.py --out $(or $(OUT),study) $(foreach engine,$(ENGINES),--engine $(engine))
 
 faults: $(READY) ## Run every fault case each way it shows, and write docs/pacs-faults.md
 	$(BIN)/python -m tests.pacs.fault_page

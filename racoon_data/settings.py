@@ -38,11 +38,27 @@ class DeidTable(Frozen):
     """The service or list that names patients; without it pseudonyms are keyed by the site's own key."""
 
 
+class PrivacyTable(Frozen):
+    """What may leave this site as counts."""
+
+    smallest_cell: Annotated[int, Field(ge=2)] = 5
+    """Fewest persons behind a count that leaves the site; smaller ones are hidden."""
+
+
+class FederationTable(Frozen):
+    """Where this site trains together with others."""
+
+    aggregator: Annotated[str, Field(pattern=r"^$|^[A-Za-z0-9.-]+:[0-9]{1,5}$")] = ""
+    """HOST:PORT of the aggregator that ``racoon doctor`` tries; empty: none."""
+
+
 class SiteSettings(Frozen):
     """The whole of ``racoon.toml``."""
 
     site: SiteTable
     deid: DeidTable = DeidTable()
+    privacy: PrivacyTable = PrivacyTable()
+    federation: FederationTable = FederationTable()
     nodes: dict[str, NodeSettings] = Field(default_factory=dict)
     web: dict[str, WebSettings] = Field(default_factory=dict)
     folders: dict[str, FolderSettings] = Field(default_factory=dict)
@@ -151,15 +167,23 @@ def load_toml(path: Path, table: type[Table]) -> Table:
     Raises:
         SettingsError: The file is missing, is no TOML or does not fit; the message names the key.
     """
+    return parse_toml(read_toml_text(path), table, name=str(path))
+
+
+def read_toml_text(path: Path) -> str:
+    """Read the text of a settings file.
+
+    Raises:
+        SettingsError: The file is missing or cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise SettingsError(f"{path} does not exist", hint="name an existing file") from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}", hint="name a file you may read") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8 text", hint="save it as UTF-8") from error
-    return parse_toml(text, table, name=str(path))
 
 
 def parse_toml(text: str, table: type[Table], *, name: str) -> Table:
@@ -173,10 +197,29 @@ def parse_toml(text: str, table: type[Table], *, name: str) -> Table:
     Raises:
         SettingsError: It is no TOML or does not fit; the message names the key.
     """
+    return fitted(toml_document(text, name=name), table, name=name)
+
+
+def toml_document(text: str, *, name: str) -> dict[str, Any]:
+    """Parse TOML text.
+
+    Raises:
+        SettingsError: It is no TOML; the message names the place.
+    """
     try:
-        return table.model_validate(documents.parse_toml(text))
+        return documents.parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{name} is not TOML: {error}", hint="mend the syntax") from error
+
+
+def fitted(document: dict[str, Any], table: type[Table], *, name: str) -> Table:
+    """Fit a parsed document into a settings table.
+
+    Raises:
+        SettingsError: It does not fit; the message names the key.
+    """
+    try:
+        return table.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"

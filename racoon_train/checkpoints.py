@@ -24,6 +24,7 @@ class Model:
         kind: ``local``, ``federated`` or ``pooled``.
         learned: Class names that at least one of its sites annotated; the others it cannot know.
         datasets: Hash of each training dataset by site.
+        examples: Training cases of each site.
     """
 
     weights: Path
@@ -31,6 +32,7 @@ class Model:
     kind: str
     learned: tuple[str, ...]
     datasets: tuple[tuple[str, str], ...] = ()
+    examples: tuple[tuple[str, int], ...] = ()
 
     @property
     def learned_numbers(self) -> tuple[int, ...]:
@@ -70,15 +72,20 @@ def load_weights(path: Path) -> Weights:
 def save_model(model: Model, weights: Weights) -> None:
     """Write weights and card."""
     save_weights(model.weights, weights)
-    card = {
+    write_json(model.weights.with_suffix(".json"), card_of(model))
+
+
+def card_of(model: Model) -> dict[str, Any]:
+    """Give the card that lies beside the weights (``schemas/model-card``)."""
+    return {
         "schema_version": "1.0",
         "kind": model.kind,
         "learned": list(model.learned),
         "datasets": dict(model.datasets),
+        "examples": dict(model.examples),
         "job": model.job.to_json(),
         "job_sha256": model.job.sha256,
     }
-    write_json(model.weights.with_suffix(".json"), card)
 
 
 def load_model(path: Path) -> Model:
@@ -94,4 +101,5 @@ def load_model(path: Path) -> Model:
         raise DatasetError(f"{path.name} has no model card", hint="keep NAME.json beside NAME.safetensors") from error
     schemas.validate("model-card", card)
     datasets = tuple(sorted(card["datasets"].items()))
-    return Model(path, job_from(card["job"]), card["kind"], tuple(card["learned"]), datasets)
+    examples = tuple(sorted(card.get("examples", {}).items()))
+    return Model(path, job_from(card["job"]), card["kind"], tuple(card["learned"]), datasets, examples)

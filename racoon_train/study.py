@@ -1,25 +1,57 @@
-"""One study: train together and alone, put the models to the test, write the account."""
+"""One study: train together and alone, once per seed, put the models to the test, write the account."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from racoon_data import plugins, schemas
+from racoon_data import plugins
+from racoon_data.documents import read_json
 from racoon_data.errors import FederationError
 from racoon_data.events import OnEvent, ignore
 from racoon_data.files.atomic import write_json
+from racoon_data.files.manifest import load_manifest
+from racoon_train.baselines.finetune import fine_tune
 from racoon_train.baselines.local import train_each
 from racoon_train.baselines.pooled import train_pooled
+from racoon_train.checkpoints import load_model
 from racoon_train.data.cache import build_cache
 from racoon_train.data.dataset import open_dataset
-from racoon_train.evaluation.compare import Comparison, compare
-from racoon_train.evaluation.judging import LOCAL_PREFIX, TestSet
-from racoon_train.evaluation.report import write_page
+from racoon_train.evaluation.account import Comparison, account_of
+from racoon_train.evaluation.compare import Judgement, compare
+from racoon_train.evaluation.judging import LOCAL_PREFIX, TUNED_PREFIX, WITHOUT, TestSet
+from racoon_train.evaluation.metrics import Yardstick
+from racoon_train.evaluation.publish import publish
+from racoon_train.evaluation.statistics import StatisticSettings
 from racoon_train.federated.contract import SiteClient, check_fit, join
 from racoon_train.federated.rounds import read_rounds
 from racoon_train.job.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlan:
+    """What is compared and how.
+
+    Attributes:
+        aggregator: Plug-in of ``racoon.aggregators``.
+        seeds: Seeds to train everything with; none for the job's own.
+        is_pooled: Also train on all data in one place; only where that is allowed.
+        is_rotated: Also leave out each site in turn.
+        yardstick: Tolerances of the measures.
+        statistics: How differences are tested.
+        has_images: Show slices of losing cases on the page.
+    """
+
+    aggregator: str = "flower"
+    seeds: tuple[int, ...] = ()
+    is_pooled: bool = False
+    is_rotated: bool = False
+    yardstick: Yardstick = field(default_factory=Yardstick)
+    statistics: StatisticSettings = field(default_factory=StatisticSettings)
+    has_images: bool = True
 
 
 def run_study(
@@ -27,95 +59,160 @@ def run_study(
     datasets: Mapping[str, Path],
     external: Mapping[str, Path],
     out: Path,
+    plan: StudyPlan = StudyPlan(),
     *,
-    aggregator: str = "flower",
     on_event: OnEvent = ignore,
 ) -> Comparison:
-    """Compare federated learning with local training and with their ensemble.
+    """Compare federated learning with local training, its ensembles, fine-tuning and, where allowed, pooling.
 
-    Every arm starts from the same weights and takes the same steps on the same batches. The
-    account is written to ``out/comparison.json`` and ``out/comparison.html``.
+    Every arm starts from the same weights and takes the same steps on the same batches. An arm that an
+    earlier run left in ``out``, by the same job on the same data, is not trained again. The account is
+    written to ``out/comparison.json`` and ``out/comparison.html``, every case's values to
+    ``out/scores.csv``, the model card to ``out/model-card.json``.
 
     Args:
         job: What to train.
         datasets: Dataset folder by site alias.
         external: Datasets no site trains on, by name.
         out: Folder for models, logs and account.
-        aggregator: Plug-in of ``racoon.aggregators``.
-        on_event: Listener (kinds ``federate``, ``train-local``, ``compare``).
+        plan: What is compared and how.
+        on_event: Listener (kinds ``federate``, ``train-local``, ``fine-tune``, ``compare``).
 
     Raises:
         FederationError: Training or judging failed.
         SettingsError: There is no such aggregator.
     """
-    engine = plugins.load(plugins.AGGREGATORS, aggregator)()
-    federated = engine.run(job.to_json(), datasets=datasets, out=out / "federated", on_event=on_event)
-    return finish_study(job, datasets, external, out, federated=federated, on_event=on_event)
+    if not datasets:
+        raise FederationError("no site takes part", hint="name datasets as SITE=FOLDER")
+    if plan.is_rotated and len(datasets) < 3:
+        raise FederationError("a rotation leaves one site out of three or more", hint="name more datasets")
+    seeds = plan.seeds or (job.seed,)
+    judgements = []
+    for seed in seeds:
+        home = out / f"seed-{seed}"
+        one = _OneSeed(job.model_copy(update={"seed": seed}), datasets, external, home, plan, on_event)
+        _share_cache(out / "cache", home / "federated")
+        judgements.append(one.judged())
+    comparison = account_of(judgements, yardstick=plan.yardstick, settings=plan.statistics)
+    return publish(comparison, judgements, out, has_images=plan.has_images)
 
 
-def finish_study(
-    job: Job,
-    datasets: Mapping[str, Path],
-    external: Mapping[str, Path],
-    out: Path,
-    *,
-    federated: Path,
-    on_event: OnEvent = ignore,
-) -> Comparison:
-    """Train the local arms and compare them with a federated model that is there already.
+@dataclass(frozen=True, slots=True)
+class _OneSeed:
+    job: Job
+    datasets: Mapping[str, Path]
+    external: Mapping[str, Path]
+    home: Path
+    plan: StudyPlan
+    on_event: OnEvent
 
-    Raises:
-        FederationError: Training or judging failed.
-    """
-    sites = join_all(job, datasets, out)
-    workers = min(os.cpu_count() or 1, len(sites))
-    local = train_each(sites, out / "local", workers=workers, on_event=on_event)
-    models = {**{LOCAL_PREFIX + alias: path for alias, path in local.items()}, "federated": federated}
-    everything = [*own_tests(sites), *external_sets(job, external, out)]
-    comparison = compare(job, everything, models, workers=workers, on_event=on_event)
-    return publish(comparison, out, federated=federated.parent)
+    def judged(self) -> Judgement:
+        """Train every arm that is not there yet, and judge all of them."""
+        clock = _clock_of(self.home)
+        federated = self._federate(self.datasets, self.home / "federated", clock, "federated")
+        sites = [join(alias, root, self.job, federated.parent) for alias, root in sorted(self.datasets.items())]
+        models = self._arms(sites, federated, clock)
+        if self.plan.is_rotated:
+            models |= self._rotate(clock)
+        write_json(self.home / "cpu.json", clock)
+        everything = [*_own_tests(sites), *_external_sets(self.job, self.external, federated.parent)]
+        judgement = self._judge(everything, models)
+        return replace(judgement, rounds=read_rounds(federated.parent), seconds=clock)
+
+    def _judge(self, test_sets: Sequence[TestSet], models: Mapping[str, Path]) -> Judgement:
+        yardstick, workers = self.plan.yardstick, _workers(test_sets)
+        return compare(self.job, test_sets, models, yardstick=yardstick, workers=workers, on_event=self.on_event)
+
+    def _federate(self, datasets: Mapping[str, Path], out: Path, clock: dict[str, float], arm: str) -> Path:
+        model = out / "model.safetensors"
+        if not _is_there(model, self.job, datasets):
+            engine = plugins.load(plugins.AGGREGATORS, self.plan.aggregator)()
+            with _timed(clock, arm):
+                model = engine.run(self.job.to_json(), datasets=datasets, out=out, on_event=self.on_event)
+        return model
+
+    def _arms(self, sites: Sequence[SiteClient], federated: Path, clock: dict[str, float]) -> dict[str, Path]:
+        home, listen, models = self.home, self.on_event, {"federated": federated}
+        missing = [site for site in sites if not _is_there(_model(home / "local" / site.alias), self.job, _own(site))]
+        if missing:
+            with _timed(clock, "local"):
+                train_each(missing, home / "local", workers=_workers(missing), on_event=listen)
+        with _timed(clock, "fine-tuned"):
+            for site in sites:
+                models[LOCAL_PREFIX + site.alias] = _model(home / "local" / site.alias)
+                models[TUNED_PREFIX + site.alias] = fine_tune(site, federated, home / "fine-tuned" / site.alias)
+        if self.plan.is_pooled:
+            models["pooled"] = _model(home / "pooled")
+            if not _is_there(models["pooled"], self.job, self.datasets):
+                with _timed(clock, "pooled"):
+                    train_pooled(sites, home / "pooled", on_event=listen)
+        return models
+
+    def _rotate(self, clock: dict[str, float]) -> dict[str, Path]:
+        models = {}
+        for alias in sorted(self.datasets):
+            others = {name: root for name, root in self.datasets.items() if name != alias}
+            turn = self.home / "without" / alias
+            _share_cache((self.home / "federated" / "cache").resolve(), turn)
+            models["federated" + WITHOUT + alias] = self._federate(others, turn, clock, f"without {alias}")
+        return models
 
 
-def publish(comparison: Comparison, out: Path, *, federated: Path | None = None) -> Comparison:
-    """Write ``comparison.json`` and ``comparison.html``.
+def _model(folder: Path) -> Path:
+    return folder / "model.safetensors"
 
-    Args:
-        comparison: The outcome.
-        out: Folder.
-        federated: Folder of the federation, whose rounds are added to the account.
-    """
-    rounds = read_rounds(federated) if federated else ()
-    comparison.document["rounds"] = [
-        {"round": each.number, "losses": dict(each.losses), "lost": dict(each.lost)} for each in rounds
-    ]
-    schemas.validate("comparison", comparison.document)
-    write_json(out / "comparison.json", comparison.document)
-    write_page(comparison, out / "comparison.html")
-    return comparison
+
+def _own(site: SiteClient) -> dict[str, Path]:
+    return {site.alias: site.dataset}
+
+
+def _is_there(model: Path, job: Job, datasets: Mapping[str, Path]) -> bool:
+    """Tell whether an earlier run left this very model: by this job, on these data."""
+    if not (model.is_file() and model.with_suffix(".json").is_file()):
+        return False
+    found = load_model(model)
+    data = {alias: load_manifest(root).dataset_sha256 for alias, root in datasets.items()}
+    return found.job.sha256 == job.sha256 and dict(found.datasets) == data
+
+
+def _clock_of(home: Path) -> dict[str, float]:
+    """Read what an earlier run took for its arms."""
+    path = home / "cpu.json"
+    return {arm: float(seconds) for arm, seconds in read_json(path).items()} if path.is_file() else {}
 
 
 def pooled_model(job: Job, datasets: Mapping[str, Path], out: Path, *, on_event: OnEvent = ignore) -> Path:
     """Train on all data in one place; only where that is allowed."""
-    return train_pooled(join_all(job, datasets, out), out / "pooled", on_event=on_event)
+    sites = [join(alias, root, job, out / "federated") for alias, root in sorted(datasets.items())]
+    return train_pooled(sites, out / "pooled", on_event=on_event)
 
 
-def join_all(job: Job, datasets: Mapping[str, Path], out: Path) -> list[SiteClient]:
-    """Open every site's dataset, on the cache the federation built.
-
-    Raises:
-        FederationError: No site was named.
-    """
-    if not datasets:
-        raise FederationError("no site takes part", hint="name datasets as SITE=FOLDER")
-    return [join(alias, root, job, out / "federated") for alias, root in sorted(datasets.items())]
+@contextmanager
+def _timed(clock: dict[str, float], arm: str) -> Iterator[None]:
+    """Note the CPU seconds of an arm, of the processes it started and waited for too."""
+    before = os.times()
+    yield
+    after = os.times()
+    clock[arm] = round(sum(after[:4]) - sum(before[:4]), 1)
 
 
-def own_tests(sites: Sequence[SiteClient]) -> list[TestSet]:
-    """Give each site's test split."""
-    return [TestSet(site.alias, "site", site.dataset_sha256, site.cache, site.annotated) for site in sites]
+def _share_cache(cache: Path, home: Path) -> None:
+    """Let every federation of a study use one cache of decoded cases."""
+    cache.mkdir(parents=True, exist_ok=True)
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "cache").exists():
+        (home / "cache").symlink_to(cache.resolve(), target_is_directory=True)
 
 
-def external_sets(job: Job, external: Mapping[str, Path], out: Path) -> list[TestSet]:
+def _workers(items: Sequence[object]) -> int:
+    return max(1, min(os.cpu_count() or 1, len(items)))
+
+
+def _own_tests(sites: Sequence[SiteClient]) -> list[TestSet]:
+    return [TestSet(s.alias, "site", s.dataset_sha256, s.cache, s.annotated, s.dataset) for s in sites]
+
+
+def _external_sets(job: Job, external: Mapping[str, Path], home: Path) -> list[TestSet]:
     """Open, verify and decode the datasets no site trains on.
 
     Raises:
@@ -126,7 +223,8 @@ def external_sets(job: Job, external: Mapping[str, Path], out: Path) -> list[Tes
     for name, root in sorted(external.items()):
         dataset = open_dataset(root)
         check_fit(dataset, job)
-        build_cache(dataset, out / "federated" / "cache")
+        cache = (home / "cache").resolve()
+        build_cache(dataset, cache)
         annotated = tuple(label for label in job.class_names if label in dataset.annotated)
-        found.append(TestSet(name, "external", dataset.sha256, (out / "federated" / "cache").resolve(), annotated))
+        found.append(TestSet(name, "external", dataset.sha256, cache, annotated, root))
     return found

@@ -18,7 +18,10 @@ _COMMANDS_GROUP = "racoon.commands"
 # Name, module of the room and its line in the help; rooms load when named.
 ROOMS: dict[str, tuple[str, str]] = {
     "init": ("racoon_data.cli.init", "Create a site folder with its settings."),
+    "settings": ("racoon_data.cli.settings", "Print every setting with its origin."),
+    "doctor": ("racoon_data.cli.doctor", "Look at everything a site needs, and say what helps."),
     "run": ("racoon_data.cli.run", "Walk from a query to a dataset, as a study file says."),
+    "status": ("racoon_data.cli.status", "Tell where everything stands: terminal, JSON, HTML; join sites."),
     "jobs": ("racoon_data.cli.jobs", "List, show, resume and cancel runs."),
     "pacs": ("racoon_data.cli.pacs", "Find, plan, pull, receive and push at a PACS; examine or serve one."),
     "deid": ("racoon_data.cli.deid", "De-identify through the one door; quarantine, vault and the way back."),

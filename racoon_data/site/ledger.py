@@ -309,6 +309,10 @@ class Ledger:
         rows = self._read("SELECT state, COUNT(*), SUM(size), MIN(since) FROM instances GROUP BY state")
         return {_STATES[word]: Standing(count, size, since) for word, count, size, since in rows}
 
+    def verdict_counts(self) -> dict[str, int]:
+        """Count studies by verdict."""
+        return dict(self._read("SELECT verdict, COUNT(*) FROM verdicts GROUP BY verdict ORDER BY verdict"))
+
     def count_of(self, step: str, prefix: str) -> int:
         """Count what a step finished whose key starts so."""
         sql = "SELECT COUNT(*) FROM steps WHERE step = ? AND key >= ? AND key < ?"

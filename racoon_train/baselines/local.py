@@ -55,7 +55,8 @@ def train_local(site: SiteClient, out: Path, *, resume: bool = False, on_event: 
         log.write(round_, losses={site.alias: update.loss}, lost={})
         on_event(Event("train", site.alias, round_, site.job.training.rounds))
     best = load_weights(round_file(out, validation.best)) if validation.best else weights
-    model = Model(out / "model.safetensors", site.job, "local", site.annotated, ((site.alias, site.dataset_sha256),))
+    data, counts = ((site.alias, site.dataset_sha256),), ((site.alias, len(site.cases("train"))),)
+    model = Model(out / "model.safetensors", site.job, "local", site.annotated, data, counts)
     save_model(model, best)
     return model.weights
 

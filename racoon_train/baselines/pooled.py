@@ -42,7 +42,9 @@ def train_pooled(sites: Sequence[SiteClient], out: Path, *, on_event: OnEvent = 
         on_event(Event("train-pooled", "round", round_, job.training.rounds))
     annotated = {name for site in sites for name in site.annotated}
     learned = tuple(name for name in job.class_names if name in annotated)
-    model = Model(out / "model.safetensors", job, "pooled", learned, tuple((s.alias, s.dataset_sha256) for s in sites))
+    data = tuple((site.alias, site.dataset_sha256) for site in sites)
+    counts = tuple((site.alias, len(site.cases("train"))) for site in sites)
+    model = Model(out / "model.safetensors", job, "pooled", learned, data, counts)
     save_model(model, weights_of(network))
     return model.weights
 

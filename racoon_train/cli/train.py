@@ -22,11 +22,18 @@ _JOB_HELP = "Job file (TOML or JSON); racoon schema show federation-job lists ev
 JobOption = Annotated[Path, typer.Option("--job", help=_JOB_HELP)]
 JobArgument = Annotated[Path, typer.Argument(help=_JOB_HELP)]
 DatasetArgument = Annotated[Path, typer.Argument(help="Folder of a dataset, with its racoon.json.")]
-ModelArgument = Annotated[Path, typer.Argument(help="Weights (.safetensors) with the model card beside them.")]
+ModelArgument = Annotated[
+    Path, typer.Argument(help="Weights (.safetensors) with the model card beside them, or a folder of label files.")
+]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the result.")]
 SitesOption = Annotated[list[str], typer.Option("--dataset", help="A site's dataset as ALIAS=FOLDER; repeat.")]
 ExternalOption = Annotated[list[str] | None, typer.Option("--external", help="A left-out dataset as NAME=FOLDER.")]
 AggregatorOption = Annotated[str, typer.Option("--aggregator", help="flower, nvflare or in-process.")]
+ToleranceOption = Annotated[
+    float, typer.Option("--tolerance-mm", min=0, help="Surfaces this near are one, in the surface Dice.")
+]
+LesionOption = Annotated[float, typer.Option("--min-lesion-ml", min=0, help="Smaller lesions are not counted.")]
+WRITTEN = ("comparison.json", "comparison.html", "scores.csv", "model-card.json")
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 DryOption = Annotated[bool, typer.Option("--dry-run", help="Check job and datasets, train nothing.")]
 
@@ -85,26 +92,44 @@ def compare(
     out: OutOption,
     external: ExternalOption = None,
     aggregator: AggregatorOption = "flower",
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", help="Train every arm from this seed; repeat for several.")
+    ] = None,
+    pooled: Annotated[
+        bool, typer.Option("--pooled", help="Also train on all data in one place: only where that is allowed.")
+    ] = False,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Also leave out each site in turn (three or more).")] = False,
+    tolerance_mm: ToleranceOption = 2.0,
+    min_lesion_ml: LesionOption = 0.1,
+    images: Annotated[bool, typer.Option(help="Show slices of losing cases on the page.")] = True,
     as_json: JsonOption = False,
     dry_run: DryOption = False,
 ) -> None:
     """Train every arm and compare. Example: racoon train compare job.toml --dataset a=A --dataset b=B --out study."""
+    from racoon_train.evaluation.metrics import Yardstick
     from racoon_train.evaluation.report import print_tables
     from racoon_train.job.job import load_job
-    from racoon_train.study import run_study
+    from racoon_train.study import StudyPlan, run_study
 
     datasets, left_out = pairs(dataset), pairs(external or [])
     if dry_run:
         _checked(job, {**datasets, **left_out}, as_json=as_json)
         return
+    plan = StudyPlan(
+        aggregator=aggregator,
+        seeds=tuple(dict.fromkeys(seed or ())),
+        is_pooled=pooled,
+        is_rotated=rotate,
+        yardstick=Yardstick(tolerance_mm=tolerance_mm, min_lesion_ml=min_lesion_ml),
+        has_images=images,
+    )
     with console.progress(as_json=as_json) as listener:
-        study = load_job(job), datasets, left_out, out
-        comparison = run_study(*study, aggregator=aggregator, on_event=listener)
+        comparison = run_study(load_job(job), datasets, left_out, out, plan, on_event=listener)
     if as_json:
         console.document(comparison.document)
     else:
         print_tables(comparison)
-        console.talk(f"wrote {out / 'comparison.json'} and {out / 'comparison.html'}")
+        console.talk(f"wrote {', '.join(str(out / name) for name in WRITTEN)}")
 
 
 @app.command()
@@ -115,22 +140,37 @@ def evaluate(
     cache: Annotated[
         Path | None, typer.Option("--cache", help="Folder for decoded cases; a passing one if none.")
     ] = None,
+    tolerance_mm: ToleranceOption = 2.0,
+    min_lesion_ml: LesionOption = 0.1,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a model on a dataset. Example: racoon train evaluate fed/model.safetensors datasets/lung --json."""
+    """Judge a model, or label files of any tool. Example: racoon train evaluate fed/model.safetensors datasets/lung.
+
+    A folder in place of a model holds predictions as CASE.nii.gz, with the dataset's label values; a case
+    without a file counts as zero.
+    """
     import tempfile
 
+    from racoon_train.evaluation.cells import class_of
     from racoon_train.evaluation.judging import judge_dataset
-    from racoon_train.evaluation.report import figure_of
+    from racoon_train.evaluation.label_files import judge_files
+    from racoon_train.evaluation.metrics import Yardstick
+    from racoon_train.evaluation.tables import MEASURES, figure_of
 
     if split not in ("test", "all"):
         raise SettingsError(f"there is no split {split!r}", hint="test or all")
+    yardstick = Yardstick(tolerance_mm=tolerance_mm, min_lesion_ml=min_lesion_ml)
     with tempfile.TemporaryDirectory(prefix="racoon-") as passing:
-        means = judge_dataset(model, dataset, split=split, cache=cache or Path(passing))
+        if model.is_dir():
+            judged = judge_files(model, dataset, split=split, yardstick=yardstick)
+        else:
+            judged = judge_dataset(model, dataset, split=split, cache=cache or Path(passing), yardstick=yardstick)
+    classes = {name: class_of([each.scores[name] for each in judged]) for name in judged[0].scores}
     if as_json:
-        console.document({"model": model.name, "dataset": dataset.name, "split": split, "dice": means})
+        console.document({"model": model.name, "dataset": dataset.name, "split": split, "classes": classes})
     else:
-        console.table(["class", "Dice"], [[name, figure_of(value)] for name, value in means.items()])
+        rows = [[name, *(figure_of(of(entry)) for _, of in MEASURES.values())] for name, entry in classes.items()]
+        console.table(["class", *(words for words, _ in MEASURES.values())], rows)
 
 
 def pairs(named: list[str]) -> dict[str, Path]:

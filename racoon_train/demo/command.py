@@ -20,7 +20,7 @@ from racoon_data.events import OnEvent
 
 if TYPE_CHECKING:
     from racoon_train.demo.hospitals import Hospital
-    from racoon_train.evaluation.compare import Comparison
+    from racoon_train.evaluation.account import Comparison
 
 app = typer.Typer()
 
@@ -105,9 +105,9 @@ def _raise_hospitals(sites: int, tree: Path, *, as_json: bool) -> tuple[list[Hos
 def _compare(
     hospitals: list[Hospital], external: list[Hospital], out: Path, *, sites: int, aggregator: str, as_json: bool
 ) -> Comparison:
-    """Train locally, as an ensemble and together, and measure all three everywhere."""
+    """Train locally, as ensembles and together, fine-tune, and measure every model everywhere."""
     from racoon_train.job.demo import demo_job
-    from racoon_train.study import run_study
+    from racoon_train.study import StudyPlan, run_study
 
     with _step("train locally, together and as an ensemble, and compare", as_json=as_json) as on_event:
         return run_study(
@@ -115,7 +115,7 @@ def _compare(
             datasets=_datasets(hospitals),
             external=_datasets(external),
             out=out,
-            aggregator=aggregator,
+            plan=StudyPlan(aggregator=aggregator),
             on_event=on_event,
         )
 
@@ -134,7 +134,7 @@ def _bring_out(tree: Path, hospitals: list[Hospital]) -> Path:
         target = fresh / report.relative_to(tree)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(report, target)
-    for name in ("comparison.html", "comparison.json"):
+    for name in ("comparison.html", "comparison.json", "scores.csv", "model-card.json"):
         (fresh / "federation").mkdir(exist_ok=True)
         shutil.copy2(tree / "federation" / name, fresh / "federation" / name)
     shutil.rmtree(pages, ignore_errors=True)

@@ -30,7 +30,7 @@ def test_two_hospitals_walk_to_a_comparison(tmp_path, monkeypatch):
     assert len(pages) == 4
     assert all(page.is_file() and page.is_relative_to(tmp_path / "demo") for page in pages)
     models, test_sets = len(said.document["models"]), len(said.document["datasets"])
-    assert (models, test_sets) == (4, 3)
+    assert (models, test_sets) == (8, 3)
     assert len(said.document["cells"]) == models * test_sets
 
 

@@ -69,7 +69,10 @@ def test_volumes_are_true(walked):
 
 
 def test_every_voxel_is_true(walked):
-    """The label map is the truth about the classes this hospital outlines, carried onto the dataset's grid."""
+    """The label map is the truth about the classes this hospital outlines, carried onto the dataset's grid.
+
+    Up to 2 in 1,000 voxels differ: a lesion that the grid would lose is drawn again by the recipe.
+    """
     plan, _, root, _ = walked
     outlined = [CLASSES.index(name) + 1 for name in plan.annotated]
     for case, _, study in cases_of(walked):
@@ -77,7 +80,7 @@ def test_every_voxel_is_true(walked):
         known = np.where(np.isin(study.labels, outlined), study.labels, 0).astype(np.uint8)
         truth = resample_labels(known, study.geometry, grid)
         assert truth.any()
-        assert np.count_nonzero(array != truth) <= 1e-3 * np.count_nonzero(truth)
+        assert np.count_nonzero(array != truth) <= 2e-3 * np.count_nonzero(truth)
 
 
 def test_every_report_is_in_the_findings(walked):

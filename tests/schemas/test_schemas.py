@@ -28,6 +28,9 @@ WRONG = {
     "federation-kit": (("key",), "no key"),
     "job-record": (("state",), "lost"),
     "run-account": (("stages", 0, "used"), -1),
+    "site-status": (("bytes",), -1),
+    "status-export": (("smallest_cell",), 1),
+    "status-joined": (("datasets", 0, "stages", 0, "used", "at_least"), -1),
     "fingerprint": (("sites",), 0),
     "label-schema": (("labels", 0, "value"), 0),
     "label-file": (("masks", 0, "labels", 0, "value"), 0),
@@ -45,6 +48,7 @@ WRONG = {
     "site-settings": (("nodes", "pacs", "port"), 70000),
     "prediction": (("label_ml", "ground_glass_opacity"), -1),
     "training-progress": (("done",), 0),
+    "study-protocol": (("external", "style_px"), 9),
     "study-settings": (("test_fraction",), 1.5),
 }
 
