@@ -99,8 +99,8 @@ def test_an_invented_lesion_is_a_false_alarm():
     """Where the truth has none, a prediction is counted as an alarm, and silence as none."""
     case = a_case([1, 1, 0, 0], ("lesion", "fluid"))
 
-    assert score(np.array([[[1, 1, 2, 0]]], np.uint8), case, a_job())["fluid"] == ClassScore(None, True)
-    assert score(np.array([[[1, 1, 0, 0]]], np.uint8), case, a_job())["fluid"] == ClassScore(None, False)
+    assert score(np.array([[[1, 1, 2, 0]]], np.uint8), case, a_job())["fluid"] == ClassScore(is_false_alarm=True)
+    assert score(np.array([[[1, 1, 0, 0]]], np.uint8), case, a_job())["fluid"] == ClassScore(is_false_alarm=False)
 
 
 def test_means_count_only_what_counts():
