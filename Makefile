@@ -11,11 +11,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
 CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
 
-<<<<<<< HEAD
-.PHONY: survival viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help
-=======
-.PHONY: study viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help
->>>>>>> main
+.PHONY: survival viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help study
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'

@@ -20,12 +20,9 @@ from racoon_data.pacs.profile import PacsProfile
 from racoon_data.schemas import folder, of_model
 from racoon_data.settings import SiteSettings, StudySettings
 from racoon_data.site.records import JobRecord, RunAccount
-<<<<<<< HEAD
-from racoon_train.federated.adapters.nvflare_member import KitFile
-=======
 from racoon_data.site.standing import JoinedStatus, SiteStatus, StatusExport
 from racoon_train.demo.protocol import Protocol
->>>>>>> main
+from racoon_train.federated.adapters.nvflare_member import KitFile
 from racoon_train.federated.preflight import Preflight
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
@@ -43,11 +40,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "site-settings": SiteSettings,
     "study-settings": StudySettings,
     "federation-job": Job,
-<<<<<<< HEAD
-    "federation-kit": KitFile,
-=======
     "study-protocol": Protocol,
->>>>>>> main
+    "federation-kit": KitFile,
     "federation-preflight": Preflight,
     "fingerprint": Fingerprint,
     "prediction": Prediction,
