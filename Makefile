@@ -42,6 +42,8 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/seg.py
 	$(BIN)/python benchmarks/convert.py
 	$(BIN)/python benchmarks/scan.py
+	$(BIN)/python benchmarks/cache.py
+	$(BIN)/python benchmarks/gpu.py
 	$(BIN)/python benchmarks/qc.py
 	if test -e /usr/bin/chromium; then $(BIN)/python benchmarks/report_load.py; fi
 
