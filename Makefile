@@ -11,7 +11,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
 CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
 
-.PHONY: study viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help
+.PHONY: survival viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help study
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -42,6 +42,8 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/seg.py
 	$(BIN)/python benchmarks/convert.py
 	$(BIN)/python benchmarks/scan.py
+	$(BIN)/python benchmarks/cache.py
+	$(BIN)/python benchmarks/gpu.py
 	$(BIN)/python benchmarks/qc.py
 	if test -e /usr/bin/chromium; then $(BIN)/python benchmarks/report_load.py; fi
 
@@ -62,6 +64,9 @@ conformance: $(READY) ## Judge racoon and other converters on hard cases, and wr
 
 qc-peers: $(READY) ## Plant twelve defects before nnU-Net's check and ours, and write docs/qc-nnunet.md
 	$(BIN)/python -m tests.qc.nnunet_table
+
+survival: $(READY) ## Break NVIDIA FLARE's sites, server and parent for real, and print what the run survived (10 minutes)
+	$(BIN)/python -m tests.train.flare_survival
 
 hostile: $(READY) ## Let every hostile file meet every entry point, and write the table of docs/security.md
 	$(BIN)/python -m tests.hostile.write

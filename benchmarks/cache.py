@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -95,10 +96,18 @@ def build_nnunet(folder: Path, home: Path) -> None:
         )
 
 
+def loaded(home: Path) -> tuple[Any, ...]:
+    """Open our cache, every patch read from disk."""
+    from racoon_train.data.cache import Cache, CacheEntry
+
+    entries = json.loads((home / "cases.json").read_text())["cases"]
+    known = tuple(CacheEntry(**{**entry, "annotated": tuple(entry["annotated"])}) for entry in entries)
+    return Cache(home, known).load("train", hold_bytes=0)
+
+
 def ours(folder: Path, home: Path, *, windowed: bool = False) -> Callable[[int], object]:
     import torch
 
-    from racoon_train.data.cache import Cache, CacheEntry
     from racoon_train.data.loaders import Sampler, _centre, crop
     from racoon_train.job.job import Job
 
@@ -106,23 +115,20 @@ def ours(folder: Path, home: Path, *, windowed: bool = False) -> Callable[[int],
     training = {"patch": PATCH, "augmentation": "none", "batch_size": 1}
     labels = [{"value": 1, "name": "a"}, {"value": 2, "name": "b"}]
     job = Job.model_validate({"name": "bench", "labels": labels, "network": network, "training": training})
-    entries = json.loads((home / "cases.json").read_text())["cases"]
-    loaded = Cache(home, tuple(CacheEntry(**{**e, "annotated": tuple(e["annotated"])}) for e in entries)).load(
-        "train", hold_bytes=0
-    )
-    sampler, rng = Sampler(loaded, job), np.random.default_rng(1)
+    cases = loaded(home)
+    sampler, rng = Sampler(cases, job), np.random.default_rng(1)
 
     def raw(_: int) -> object:
-        case = loaded[int(rng.integers(len(loaded)))]
+        case = cases[int(rng.integers(len(cases)))]
         image, label = crop(case, _centre(case, job, rng), PATCH)
         return torch.from_numpy(image).float(), torch.from_numpy(label)
 
     def whole(_: int) -> object:
-        image, label = sampler.patch(loaded, rng)
+        image, label = sampler.patch(cases, rng)
         return torch.from_numpy(image), torch.from_numpy(label)
 
-    image, label = truth(folder, loaded[3 % len(loaded)].case_id)
-    found = crop(loaded[3 % len(loaded)], (50, 60, 70), PATCH)
+    image, label = truth(folder, cases[3 % len(cases)].case_id)
+    found = crop(cases[3 % len(cases)], (50, 60, 70), PATCH)
     assert np.array_equal(found[0][0], image[2:98, 12:108, 22:118])
     assert np.array_equal(found[1], label[2:98, 12:108, 22:118])
     return whole if windowed else raw

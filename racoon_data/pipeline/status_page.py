@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,7 +55,7 @@ def page_of_sites(joined: JoinedStatus) -> str:
         {
             "name": site.site,
             "time": site.time,
-            "oldest": "" if site.oldest_stuck_days is None else f"{site.oldest_stuck_days} days",
+            "oldest": _days(site.oldest_stuck_days),
             "datasets": [(one.name, one.job, [_seen(stage.used) for stage in one.stages]) for one in site.datasets],
         }
         for site in joined.sites
@@ -73,20 +71,18 @@ def page_of_sites(joined: JoinedStatus) -> str:
             (f"{dataset.name}: {one.name} used", _total(one.used), f"of {_total(one.came_in)}")
             for one in dataset.stages
         ]
-    return _rendered(
-        title=f"{len(joined.sites)} sites", time=max((site.time for site in joined.sites), default=""),
-        note="counts alone; small cells were hidden at the sites, so sums are lower bounds where marked",
-        tiles=tiles, datasets=[], failures=[(code, "; ".join(counts)) for code, counts in failures.items()],
-        sites=sites,
-    )  # fmt: skip
+    sums = [(code, "; ".join(counts)) for code, counts in failures.items()]
+    newest = max((site.time for site in joined.sites), default="")
+    note = "counts alone; small cells were hidden at the sites, so sums are lower bounds where marked"
+    title = f"{len(joined.sites)} sites"
+    return _rendered(title=title, time=newest, note=note, tiles=tiles, datasets=[], failures=sums, sites=sites)
 
 
 def _rendered(**facts: Any) -> str:
     loader = PackageLoader("racoon_data.pipeline")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     style = loader.get_source(environment, "status.css")[0]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("status.html.j2").render(style=Markup(style), style_hash=digest, **facts)
+    return environment.get_template("status.html.j2").render(style=Markup(style), **facts)
 
 
 def _account(name: str, stages: tuple[StageCounts, ...]) -> Mapping[str, Any]:
@@ -121,9 +117,17 @@ def _gb(size: int) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
+def _days(days: int | None) -> str:
+    if days is None:
+        return "none"
+    return f"{days} days" if days > 1 else "a day" if days else "less than a day"
+
+
 def _seen(count: int | None) -> str:
     return "hidden" if count is None else str(count)
 
 
 def _total(count: JoinedCount) -> str:
+    if count.hidden_at and not count.at_least:
+        return "hidden"
     return f"\u2265 {count.at_least}" if count.hidden_at else str(count.at_least)

@@ -30,8 +30,8 @@ _WORTH_WORKERS_BYTES = 64 << 20
 
 # What is done to a case on its way into the cache; a change here makes a new cache beside the old one.
 TRANSFORM = {
-    "layout": 2,
-    "codec": f"zstd-{LEVEL} after bit shuffle, blocks of {BLOCK}",
+    "layout": 3,
+    "codec": f"zstd-{LEVEL} after a shuffle of image bytes, blocks of {BLOCK}",
     "image": "channels stacked, int16 where exact, else float32",
     "label": "uint8, the ignore value is 255",
     "foreground": f"at most {_POINTS_PER_LABEL} voxels a value, evenly in scan order",

@@ -59,8 +59,9 @@ class StoredArray:
 def write_array(stem: Path, array: npt.NDArray[Any]) -> Path:
     """Write an array whole or not at all, as ``STEM.b2nd``, or ``STEM.npy`` where blosc2 is absent or refuses.
 
-    Blocks have 32 voxels along each of the last three axes and are packed by zstd, level 5, after a
-    bit shuffle: of what we measured, the least disk that a patch can still be read from in time.
+    Blocks have 32 voxels along each of the last three axes, chunks 64, packed by zstd, level 5; bytes of
+    images are shuffled first. Measured on 256x256x128 CT: a bit shuffle costs 1.3 ms more a patch of 96 and
+    more disk, a filter on labels 0.9 ms, and chunks left to blosc2's choice double the time.
 
     Args:
         stem: Path without suffix.
@@ -102,11 +103,15 @@ def open_array(stem: Path) -> Any:
 def _write_blocks(path: Path, values: npt.NDArray[Any]) -> None:
     import blosc2
 
-    blocks = [min(BLOCK, size) if axis >= values.ndim - 3 else 1 for axis, size in enumerate(values.shape)]
-    packing = {"codec": blosc2.Codec.ZSTD, "clevel": LEVEL, "filters": [blosc2.Filter.BITSHUFFLE], "nthreads": 1}
+    shapes = {
+        name: [min(most, size) if axis >= values.ndim - 3 else 1 for axis, size in enumerate(values.shape)]
+        for name, most in (("blocks", BLOCK), ("chunks", 2 * BLOCK))
+    }
+    shuffle = blosc2.Filter.SHUFFLE if values.itemsize > 1 else blosc2.Filter.NOFILTER
+    packing = {"codec": blosc2.Codec.ZSTD, "clevel": LEVEL, "filters": [shuffle], "nthreads": 1}
     with whole_file(path) as partial:
         partial.unlink(missing_ok=True)
-        blosc2.asarray(values, urlpath=str(partial), mode="w", blocks=blocks, cparams=packing)
+        blosc2.asarray(values, urlpath=str(partial), mode="w", cparams=packing, **shapes)
         if not partial.is_file():
             raise StorageError(f"{path.name} could not be written", hint="look at the disk")
 

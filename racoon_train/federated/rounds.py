@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from racoon_data.documents import read_json
 from racoon_data.files.atomic import write_json
 from racoon_train.checkpoints import Model, save_model
-from racoon_train.federated.contract import SiteClient
 from racoon_train.job.job import Job
 from racoon_train.networks import Weights
 
@@ -91,7 +90,26 @@ def round_file(out: Path, round_: int) -> Path:
     return out / "rounds" / f"{round_:04d}.safetensors"
 
 
-def finish(out: Path, weights: Weights, job: Job, sites: Sequence[SiteClient]) -> Path:
+class TookPart(Protocol):
+    """What the final card tells of a site: a ``SiteClient``, or the pre-flight of one on another machine."""
+
+    @property
+    def alias(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def annotated(self) -> tuple[str, ...]:
+        """Class names annotated there."""
+        ...
+
+    @property
+    def dataset_sha256(self) -> str:
+        """Identity of its dataset."""
+        ...
+
+
+def finish(out: Path, weights: Weights, job: Job, sites: Sequence[TookPart]) -> Path:
     """Write the final model with its card and return its file."""
     annotated = {name for site in sites for name in site.annotated}
     learned = tuple(name for name in job.class_names if name in annotated)

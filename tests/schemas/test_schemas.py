@@ -25,6 +25,7 @@ WRONG = {
     "fault-plan": (("die_after",), -1),
     "federation-job": (("training", "rounds"), 0),
     "federation-preflight": (("free_disk_gib",), "plenty"),
+    "federation-kit": (("key",), "no key"),
     "job-record": (("state",), "lost"),
     "run-account": (("stages", 0, "used"), -1),
     "site-status": (("bytes",), -1),

@@ -22,6 +22,7 @@ from racoon_data.settings import SiteSettings, StudySettings
 from racoon_data.site.records import JobRecord, RunAccount
 from racoon_data.site.standing import JoinedStatus, SiteStatus, StatusExport
 from racoon_train.demo.protocol import Protocol
+from racoon_train.federated.adapters.nvflare_member import KitFile
 from racoon_train.federated.preflight import Preflight
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job
@@ -40,6 +41,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "study-settings": StudySettings,
     "federation-job": Job,
     "study-protocol": Protocol,
+    "federation-kit": KitFile,
     "federation-preflight": Preflight,
     "fingerprint": Fingerprint,
     "prediction": Prediction,

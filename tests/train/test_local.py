@@ -1,6 +1,10 @@
 """Local training resumes to the same bytes, stops early, and keeps runs of different jobs apart."""
 
 import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +17,7 @@ from racoon_train.data.cache import cache_home
 from racoon_train.federated.contract import SiteClient, join
 from racoon_train.federated.rounds import read_rounds, round_file
 from racoon_train.job.job import Job
+from tests.journeys.steps import racoon
 from tests.train.makers import a_job
 
 pytest.importorskip("torch")
@@ -100,3 +105,28 @@ def test_an_empty_validation_fold_is_refused(two_sites, tmp_path):
 
     with pytest.raises(DatasetError, match="holds no case"):
         train_local(site, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_a_process_that_was_killed_goes_on_in_the_middle_of_a_round(two_sites, tmp_path):
+    """SIGKILL while progress is on disk; the command run again ends with the bytes of a straight run."""
+    job = changed(rounds=2, local_steps=60, checkpoint_steps=3)
+    (tmp_path / "job.json").write_text(json.dumps(job.to_json()))
+    command = [sys.executable, "-m", "racoon_data", "train", "local", str(two_sites["site-a"])]
+    command += ["--job", str(tmp_path / "job.json"), "--out"]
+    process = subprocess.Popen([*command, str(tmp_path / "killed")], cwd=Path(__file__).parents[2])
+    progress = tmp_path / "killed" / "state" / "progress.json"
+    deadline = time.monotonic() + 120
+    while not progress.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    stood = json.loads(progress.read_text())
+
+    said = racoon("train", "local", two_sites["site-a"], "--job", tmp_path / "job.json", "--out", tmp_path / "killed")
+    racoon("train", "local", two_sites["site-a"], "--job", tmp_path / "job.json", "--out", tmp_path / "straight")
+
+    assert said.exit_code == 0, said.err
+    assert 0 < stood["done"] < 60
+    ours, theirs = (tmp_path / name / "model.safetensors" for name in ("killed", "straight"))
+    assert ours.read_bytes() == theirs.read_bytes()

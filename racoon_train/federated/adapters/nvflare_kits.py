@@ -65,16 +65,33 @@ def provision(folder: Path, aliases: Sequence[str], *, host: str, port: int) -> 
     Raises:
         FederationError: FLARE refused.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # FLARE keeps the authority's private key in a file that everyone may read
     project = folder / "project.json"
     write_text(project, json.dumps(_project(aliases, host=host, port=port), indent=2))
-    command = [sys.executable, "-m", "nvflare.cli", "provision", "-p", str(project), "-w", str(folder)]
+    command = [sys.executable, "-m", "nvflare.cli", "provision", "-p", str(project), "-w", str(folder), "--force"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROVISION_S, check=False)
     (folder / "provision.log").write_bytes(done.stdout + done.stderr)
-    made = sorted((folder / PROJECT).glob("prod_*"))
-    if done.returncode != 0 or not made:
+    if done.returncode != 0:
         raise FederationError("FLARE made no start kits", hint=f"look at {folder / 'provision.log'}")
-    sites = {alias: made[-1] / alias for alias in aliases}
-    return Kits(made[-1] / host, made[-1] / COORDINATOR, sites)
+    return kits_in(folder, aliases)
+
+
+def kits_in(folder: Path, aliases: Sequence[str]) -> Kits:
+    """Find the kits that ``provision`` made last.
+
+    Raises:
+        FederationError: There are none, or none for one of the sites.
+    """
+    made = sorted((folder / PROJECT).glob("prod_*"))
+    servers = sorted(made[-1].glob("*/startup/fed_server.json")) if made else []
+    sites = {alias: made[-1] / alias for alias in aliases} if made else {}
+    missing = [alias for alias, kit in sites.items() if not (kit / "startup" / "fed_client.json").is_file()]
+    if not servers or missing:
+        raise FederationError(
+            "start kits are missing", ref=", ".join(missing) or None, hint=f"invite the sites; {folder}/provision.log"
+        )
+    return Kits(servers[-1].parent.parent, made[-1] / COORDINATOR, sites)
 
 
 def close_server(kit: Path) -> None:

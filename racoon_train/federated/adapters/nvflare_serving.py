@@ -5,19 +5,29 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from racoon_data.documents import read_json
-from racoon_data.errors import FederationError, JobMismatchError, QuorumLostError, SettingsError, SiteLostError
-from racoon_data.events import Event, OnEvent
+from racoon_data.errors import (
+    ExpiredCertificateError,
+    FederationError,
+    JobMismatchError,
+    QuorumLostError,
+    SettingsError,
+    SiteLostError,
+)
+from racoon_data.events import Event, OnEvent, ignore
 from racoon_data.files.atomic import write_json
-from racoon_train.checkpoints import save_weights
-from racoon_train.federated.adapters.flower_processes import Daemons
-from racoon_train.federated.adapters.nvflare_kits import Kits
-from racoon_train.federated.adapters.nvflare_processes import start_coordinator, start_server
+from racoon_train.checkpoints import load_weights, save_weights
+from racoon_train.federated.adapters.certificates import valid_until
+from racoon_train.federated.adapters.flower_processes import Daemons, daemons
+from racoon_train.federated.adapters.nvflare_kits import Kits, close_server, kits_in, provision
+from racoon_train.federated.adapters.nvflare_member import pack_kit
+from racoon_train.federated.adapters.nvflare_processes import PROGRAM, start_coordinator, start_server
 from racoon_train.federated.heads import head_axes
-from racoon_train.federated.preflight import Difference, refuse
-from racoon_train.federated.rounds import last_failure, read_rounds
+from racoon_train.federated.preflight import Difference, Preflight, refuse
+from racoon_train.federated.rounds import finish, last_failure, read_rounds
 from racoon_train.job.job import Job, load_job
 from racoon_train.networks import initial_weights
 
@@ -26,6 +36,78 @@ _SLACK_S = 180.0
 _RESTARTS = 3
 _ENDS = {each.code: each for each in (QuorumLostError, SiteLostError)}
 _ENDINGS = ("server.json", "coordinator.json", "submissions.json", "regroup", "preflight.json")
+
+
+def invite(out: Path, aliases: Sequence[str], *, host: str, port: int) -> dict[str, tuple[Path, str]]:
+    """Make a kit file for every site that may take part; called again, it adds sites under the same authority.
+
+    Args:
+        out: The federation's folder at the coordinator.
+        aliases: All sites, those invited before too.
+        host: Name or address that sites dial; it stands in the server's certificate.
+        port: The one port that must be reachable.
+
+    Returns:
+        Kit file and fingerprint of the authority by alias.
+
+    Raises:
+        FederationError: FLARE refused.
+    """
+    kits = provision(out / "nvflare", sorted(aliases), host=host, port=port)
+    close_server(kits.server)
+    files = {alias: out / "invitations" / f"{alias}.kit.json" for alias in kits.sites}
+    return {alias: (file, pack_kit(kits.sites[alias], file)) for alias, file in files.items()}
+
+
+def serve(
+    job: Job,
+    out: Path,
+    aliases: Sequence[str],
+    *,
+    anew: bool = False,
+    only_preflight: bool = False,
+    on_event: OnEvent = ignore,
+) -> Path | None:
+    """Run the coordinator's half until every round is done, for sites on machines of their own.
+
+    Args:
+        job: The job every site approved.
+        out: The federation's folder, with the kits that ``invite`` made.
+        aliases: The sites that take part.
+        anew: Forget the rounds of an earlier run; else go on after its last whole round.
+        only_preflight: Stop after the pre-flight, whose documents are in ``preflight.json``.
+        on_event: Listener for rounds.
+
+    Returns:
+        The global model, or ``None`` after a pre-flight alone.
+
+    Raises:
+        JobMismatchError: A pre-flight does not fit; the message has the difference.
+        QuorumLostError: A round lost its quorum; the rounds before it are kept.
+        FederationError: It ended otherwise.
+    """
+    kits = kits_in(out / "nvflare", sorted(aliases))
+    require_valid(kits.server / "startup" / "server.crt")
+    lay_out(job, out, aliases, anew=anew, only_preflight=only_preflight)
+    with daemons(out / "nvflare", out / "logs", PROGRAM) as running:
+        start(running, kits, out)
+        watch(running, kits, job, out, on_event=on_event)
+    if only_preflight:
+        return None
+    known = [Preflight.model_validate(each) for each in read_json(out / "preflight.json")["sites"]]
+    return finish(out, load_weights(out / "global.safetensors"), job, known)
+
+
+def require_valid(certificate: Path) -> None:
+    """Refuse a certificate that is over.
+
+    Raises:
+        ExpiredCertificateError: See above.
+    """
+    if (end := valid_until(certificate)) <= datetime.now(UTC):
+        raise ExpiredCertificateError(
+            f"the server's certificate ended on {end:%Y-%m-%d}", hint="invite every site again into a new folder"
+        )
 
 
 def lay_out(job: Job, out: Path, aliases: Sequence[str], *, anew: bool, only_preflight: bool = False) -> None:
