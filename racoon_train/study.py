@@ -138,10 +138,12 @@ class _OneSeed:
         if missing:
             with _timed(clock, "local"):
                 train_each(missing, home / "local", workers=_workers(missing), on_event=listen)
-        with _timed(clock, "fine-tuned"):
-            for site in sites:
-                models[LOCAL_PREFIX + site.alias] = _model(home / "local" / site.alias)
-                models[TUNED_PREFIX + site.alias] = fine_tune(site, federated, home / "fine-tuned" / site.alias)
+        models |= {LOCAL_PREFIX + site.alias: _model(home / "local" / site.alias) for site in sites}
+        if self.job.privacy.dp_sgd is None:  # it adds no noise: beside private arms it would be no like for like
+            with _timed(clock, "fine-tuned"):
+                for site in sites:
+                    tuned = fine_tune(site, federated, home / "fine-tuned" / site.alias, on_event=listen)
+                    models[TUNED_PREFIX + site.alias] = tuned
         if self.plan.is_pooled:
             models["pooled"] = _model(home / "pooled")
             if not _is_there(models["pooled"], self.job, self.datasets):

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--outcome", type=Path, help="also write a short account here")
     given = parser.parse_args()
     protocol, digest = load_protocol(given.protocol)
-    print(f"{protocol.name}, protocol {digest}")
+    print(f"{protocol.name}, protocol {digest}", flush=True)
     if given.seed is not None:
         run_protocol(protocol, given.out, seeds=[given.seed])
         return
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _train_seeds(protocol: Protocol, given: argparse.Namespace) -> None:
-    """Train the seeds side by side; the first one starts ahead of the others and makes the hospitals."""
+    """Train the seeds side by side, after the hospitals are made."""
     from racoon_train.demo.protocol import prepare
 
     prepare(protocol, given.out)
