@@ -17,6 +17,7 @@ from racoon_data.labels import BACKGROUND, IGNORE, LabelMap
 
 _DIGITS = 6
 _MOST_LESIONS = 50
+_AROUND = np.array([(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)])
 
 
 def settle_labels(
@@ -31,7 +32,7 @@ def settle_labels(
         before: Labels on the source grid.
         after: The same labels on the target grid.
         interpolation: How they were carried over.
-        keep: Draw a lost lesion with the target voxels that most of its own voxels lie nearest to, as many as come
+        keep: Draw a lost lesion with the target voxels that lie in it, from its middle outwards, as many as come
             closest to its volume (at least one); other labels are never overwritten.
 
     Returns:
@@ -82,21 +83,34 @@ def _restore(
     """Draw one lost component on the target grid, in place; tell whether any voxel was free for it."""
     source, target = grids
     box = boxes_of((numbered == number).view(np.uint8))[1]
-    kji = np.argwhere(cut(numbered, box) == number)
-    ijk = kji[:, ::-1] + np.array(box.start)
-    index_map = np.linalg.inv(target.matrix) @ source.matrix
-    places = np.rint(np.round(index_map[:3, :3] @ ijk.T + index_map[:3, 3:], 6)).astype(int).T
-    inside = places[((places >= 0) & (places < np.array(target.shape))).all(axis=1)]
-    nearest, votes = np.unique(inside, axis=0, return_counts=True)
-    wanted = max(1, round(len(kji) * source.voxel_ml / target.voxel_ml))
-    free: list[tuple[Any, ...]] = []
-    for place in np.argsort(-votes, kind="stable"):
-        voxel = tuple(nearest[place][::-1].tolist())
-        if array[voxel] in (BACKGROUND, IGNORE) and len(free) < wanted:
-            free.append(voxel)
+    ijk = np.argwhere(cut(numbered, box) == number)[:, ::-1] + np.array(box.start)
+    wanted = max(1, round(len(ijk) * source.voxel_ml / target.voxel_ml))
+    free = [voxel for voxel in _nearest_first(ijk, source, target) if array[voxel] in (BACKGROUND, IGNORE)][:wanted]
     for voxel in free:
         array[voxel] = value
     return bool(free)
+
+
+def _nearest_first(ijk: npt.NDArray[Any], source: Geometry, target: Geometry) -> list[tuple[Any, ...]]:
+    """List the target voxels ``(k, j, i)`` that lie in a lesion, those nearest to its middle first.
+
+    Voxels whose centre lies in a voxel of the lesion leave no gap between them. Where it passes between all
+    centres, the box around those it lies nearest to stands in.
+    """
+    to_target = np.linalg.inv(target.matrix) @ source.matrix
+    exact = np.round(to_target[:3, :3] @ ijk.T + to_target[:3, 3:], 6).T
+    holding = np.unique(np.rint(exact).astype(int), axis=0)
+    near = np.unique((holding[:, None] + _AROUND).reshape(-1, 3), axis=0)
+    back = np.linalg.inv(to_target)
+    own = {tuple(voxel) for voxel in ijk.tolist()}
+    sources = np.rint(np.round(back[:3, :3] @ near.T + back[:3, 3:], 6)).astype(int).T.tolist()
+    inside = near[[tuple(voxel) in own for voxel in sources]]
+    boxed = ((near >= holding.min(axis=0)) & (near <= holding.max(axis=0))).all(axis=1)
+    voxels = inside if len(inside) else near[boxed]
+    voxels = voxels[((voxels >= 0) & (voxels < np.array(target.shape))).all(axis=1)]
+    distances_mm = np.linalg.norm((voxels - exact.mean(axis=0)) * np.array(target.spacing_mm), axis=1)
+    order = np.argsort(np.round(distances_mm, 6), kind="stable")
+    return [tuple(voxel) for voxel in voxels[order][:, ::-1].tolist()]
 
 
 def check_drift(rows: list[dict[str, object]], most_percent: float | None) -> None:

@@ -5,8 +5,12 @@ import pytest
 
 from racoon_data.errors import LabelDriftError, MisalignedChannelsError, TooSmallError
 from racoon_data.geometry import Geometry
+from racoon_data.grid.components import components
+from racoon_data.grid.resample import target_grid
+from racoon_data.harmonize.drift import settle_labels
 from racoon_data.harmonize.harmonize import harmonize
 from racoon_data.harmonize.recipe import recipe_from
+from racoon_data.labels import LabelMap
 from racoon_data.volumes import Volume
 from tests.grid.makers import a_grid, a_sphere, positions, tilted
 from tests.harmonize.makers import a_case, a_channel, a_segment, an_annotation
@@ -87,6 +91,23 @@ def test_a_lesion_that_vanishes_is_named():
     (place,) = np.argwhere((kept.label_map.array == 2) & (lost.label_map.array == 0))
     where = np.array(kept.label_map.geometry.position_lps(place[::-1]))
     assert np.abs(where - grid.position_lps((33, 33, 30))).max() <= 1.5
+
+
+@pytest.mark.parametrize("plane", [2, 3])
+@pytest.mark.parametrize("first", [12, 13, 17])
+def test_a_lesion_that_is_drawn_again_is_one_piece(plane, first):
+    """Two neighbours of 3.6 mm on a grid of 3 mm may lie two voxels apart: they are drawn side by side all the same."""
+    source = a_grid((30, 30, 12), (3.6, 3.6, 4.0))
+    target = target_grid(source, (3.0, 3.0, 5.0))
+    labels = np.zeros(source.array_shape, dtype=np.uint8)
+    labels[plane, 12, first : first + 2] = 1
+    nothing = LabelMap(np.zeros(target.array_shape, dtype=np.uint8), target, ("lesion",))
+
+    settled, (row,) = settle_labels(LabelMap(labels, source, ("lesion",)), nothing, interpolation="linear")
+
+    drawn = np.argwhere(settled.array)
+    assert (row["vanished"], row["restored"], len(drawn)) == (1, 1, 2)
+    assert components(settled.array > 0).max() == 1
 
 
 def test_a_label_that_drifts_too_far_is_refused():
