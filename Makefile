@@ -11,7 +11,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
 CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
 
-.PHONY: survival viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help study
+.PHONY: soak survival viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help study
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -58,6 +58,9 @@ memory: $(READY) ## Take an object of 2 GiB by C-STORE, C-GET and WADO-RS and pr
 
 kill-loop: $(READY) ## Kill a pull 25 times at random moments and count what is torn, lost or fetched twice
 	$(BIN)/python -m tests.pacs.kill_loop
+
+soak: $(READY) ## Run the walk under random faults for SOAK_SECONDS (ten minutes by default) and account for everything
+	$(BIN)/python -m tests.soak.run --seconds $(or $(SOAK_SECONDS),600)
 
 conformance: $(READY) ## Judge racoon and other converters on hard cases, and write docs/conformance.md
 	$(BIN)/python -m tests.conformance.write $(NEW)

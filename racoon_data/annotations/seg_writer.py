@@ -114,9 +114,19 @@ def seg_of(written: Sequence[Written], source: Source, stamp: Stamp, *, kind: st
         )
     for index, one in enumerate(written):
         _add_modifiers(seg.SegmentSequence[index - len(written)], one.segment)
+    close_index(seg)
     _complete(seg, source)
     settle(seg, stamp.moment, {str(seg.DimensionOrganizationSequence[0].DimensionOrganizationUID): uids["dimensions"]})
     return seg
+
+
+def close_index(seg: pydicom.Dataset) -> None:
+    """Close the database in memory by which highdicom finds frames and which it leaves open; writing needs none.
+
+    Python 3.13 warns of a connection that was not closed, whenever the garbage is collected.
+    """
+    if (index := getattr(seg, "_db_con", None)) is not None:
+        index.close()
 
 
 def _planes(source: Source) -> dict[str, Any]:

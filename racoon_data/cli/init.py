@@ -32,11 +32,11 @@ timeout_s = 30.0
 # url = "https://pacs.example/dicom-web"
 # bearer_env = "PACS_TOKEN"
 
-[deid]
-spool_days = 0           # days that identified files stay after they passed the door; 0: until somebody removes them
+# [deid]
+# spool_days = 30        # days that identified files stay after they passed the door; 0: until somebody removes them
 
-[privacy]
-smallest_cell = 5        # counts that leave the site: fewer persons than this are hidden
+# [privacy]
+# smallest_cell = 10     # counts that leave the site: fewer persons than this are hidden
 """
 
 

@@ -37,6 +37,12 @@ ROOMS: dict[str, tuple[str, str]] = {
 }
 
 
+EXIT_CODES = (
+    "Exit codes: 0 done; 2 typed wrongly; 3 settings or schema; 4 peer; 5 some items failed; 6 quality; 7 privacy or"
+    " policy; 8 nothing matched; 9 storage; 130 interrupted."
+)
+
+
 class Rooms(TyperGroup):
     """A group whose rooms are imported when named, so that help is instant."""
 
@@ -101,7 +107,16 @@ def _load(name: str) -> Any:
     command.params = [one for one in command.params if one.name not in ("install_completion", "show_completion")]
     command.name = name
     _restore_argument_help(command)
+    _tell_exit_codes(command)
     return command
+
+
+def _tell_exit_codes(command: Any) -> None:
+    """Put the exit codes that all commands share below the help of each that has no words of its own for them."""
+    for child in getattr(command, "commands", {}).values():
+        _tell_exit_codes(child)
+    if not getattr(command, "commands", {}) and "Exit codes" not in (command.help or ""):
+        command.epilog = EXIT_CODES
 
 
 def _restore_argument_help(command: Any) -> None:
@@ -141,7 +156,7 @@ def _root(
     """From a hospital's PACS to a federated model. Example: racoon demo."""
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def version(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> None:
     """Print the version. Example: racoon version --json."""
     if as_json:

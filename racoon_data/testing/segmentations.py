@@ -12,6 +12,7 @@ import numpy as np
 import pydicom
 from highdicom.seg import Segmentation, SegmentDescription
 
+from racoon_data.annotations.seg_writer import close_index
 from racoon_data.labels import CodedConcept, Mask
 from racoon_data.refs import InstanceRef
 from racoon_data.testing.saving import save, settle
@@ -123,6 +124,7 @@ def _write(
         content_creator_name=style.creator,
         series_description=style.description,
     )
+    close_index(seg)
     organization = str(seg.DimensionOrganizationSequence[0].DimensionOrganizationUID)
     settle(seg, {organization: made_uid(series_uid, "dimensions")})
     path = folder / f"SEG{style.series_number + number:04d}.dcm"

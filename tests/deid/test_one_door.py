@@ -10,6 +10,7 @@ from tests.house.code import Module, modules
 WORK = {
     "racoon_data/deid/forget.py": "removes",
     "racoon_data/pipeline/arrive.py": "makes the door",
+    "racoon_data/pipeline/assemble.py": "reads",
     "racoon_data/pipeline/exports.py": "writes label files that passed the export door",
     "racoon_data/pipeline/walk.py": "reads",
     "racoon_data/site/paths.py": "makes the folder",

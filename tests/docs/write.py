@@ -71,7 +71,13 @@ def _parameter(parameter: Any) -> str:
 
 def commands_page() -> str:
     """One section for every command: its help, its arguments and its options with their defaults."""
-    sections = ["# Commands", "", "Written by `make docs` from the commands themselves.", ""]
+    sections = [
+        "# Commands",
+        "",
+        "Written by `make docs` from the commands themselves.",
+        "Every command ends with one of the [exit codes](exit-codes.md); `racoon --install-completion` helps typing.",
+        "",
+    ]
     for path, command in _commands(get_command(app), ("racoon",)):
         sections += [f"## {' '.join(path)}", "", inspect.cleandoc(command.help or ""), ""]
         sections += [line for parameter in command.params if (line := _parameter(parameter))]

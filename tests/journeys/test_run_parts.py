@@ -127,6 +127,23 @@ def test_what_was_repaired_is_told_from_what_was_simply_used(folder):
     assert {row["status"] for row in written["outcomes"]} == {"done"}
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_dask_gives_the_bytes_of_one_process(four):
+    """A cluster on this machine builds the same dataset; its dashboard is told."""
+    walk(four, expect=0)
+    site = four / "site"
+    alone = files_of(site / "datasets" / "lung")
+    for name in ("datasets", "ledger.sqlite"):
+        (site / name).rename(four / f"old-{name}")
+    (site / "datasets").mkdir()
+    with served(four):
+        said = racoon("run", four / "study.toml", "--site", site, "--scheduler", "local", "--workers", "2", "--json")
+
+    assert said.exit_code == 0, said.err
+    assert '"text": "dashboard: http://127.0.0.1:' in said.err
+    assert files_of(site / "datasets" / "lung") == alone
+
+
 def test_a_job_tells_how_it_ended(four):
     """Each run leaves a record that fits its schema; the list shows it."""
     walk(four, expect=0)

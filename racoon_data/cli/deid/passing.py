@@ -66,12 +66,17 @@ def explain(
         console.table(("attribute", "action", "reason"), [(one.where, one.action, one.reason) for one in told])
 
 
-def key(vault: Annotated[Path, typer.Argument(help="Folder for the key; made if absent.")]) -> None:
+def key(
+    vault: Annotated[Path, typer.Argument(help="Folder for the key; made if absent.")], as_json: JsonOption = False
+) -> None:
     """Make the secret key of a project, never shown. Example: racoon deid key vault."""
     from racoon_data.deid.vault import KEY_NAME, create_key
 
     create_key(vault)
-    console.result(str(vault / KEY_NAME))
+    if as_json:
+        console.document({"key": str(vault / KEY_NAME)})
+    else:
+        console.result(str(vault / KEY_NAME))
 
 
 def _door(

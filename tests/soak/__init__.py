@@ -1,0 +1,1 @@
+"""The soak: a site under faults for minutes, and its accounting."""
