@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -128,4 +129,4 @@ def _building(plan: Plan, studies: int, pace: Mapping[str, float]) -> ForecastSt
 def _time(items: int, pace: Mapping[str, float], kind: str) -> float | None:
     if not items:
         return 0.0
-    return round(items / pace[kind], 1) if pace.get(kind) else None
+    return math.ceil(items / pace[kind] * 10) / 10 if pace.get(kind) else None  # what is due never takes no time

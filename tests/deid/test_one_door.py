@@ -11,7 +11,9 @@ WORK = {
     "racoon_data/deid/forget.py": "removes",
     "racoon_data/pipeline/arrive.py": "makes the door",
     "racoon_data/pipeline/assemble.py": "reads",
+    "racoon_data/pipeline/explain.py": "reads",
     "racoon_data/pipeline/exports.py": "writes label files that passed the export door",
+    "racoon_data/pipeline/label_sources.py": "reads",
     "racoon_data/pipeline/walk.py": "reads",
     "racoon_data/site/paths.py": "makes the folder",
 }

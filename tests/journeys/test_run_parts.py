@@ -127,7 +127,6 @@ def test_what_was_repaired_is_told_from_what_was_simply_used(folder):
     assert {row["status"] for row in written["outcomes"]} == {"done"}
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_dask_gives_the_bytes_of_one_process(four):
     """A cluster on this machine builds the same dataset; its dashboard is told."""
     walk(four, expect=0)
