@@ -10,6 +10,7 @@ import typer
 from racoon_data import console
 from racoon_data.cli.dataset_build import build
 from racoon_data.cli.dataset_compare import diff, split
+from racoon_data.cli.dataset_harmonize import harmonize
 from racoon_data.cli.dataset_transfer import export
 from racoon_data.errors import ExitCode
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Build, show, check, compare, split and export datasets.", no_args_is_help=True)
 app.command()(build)
+app.command()(harmonize)
 app.command()(diff)
 app.command()(split)
 app.command()(export)

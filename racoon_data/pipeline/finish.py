@@ -42,9 +42,14 @@ def finish_dataset(
         splits=splits,
     )
     manifest = write_manifest(root, facts, [one.record for one in built], account.outcomes)
+    write_views(root, workers=plan.site.settings.site.workers)
+    return manifest
+
+
+def write_views(root: Path, *, workers: int) -> None:
+    """Write what is made of a dataset's manifest: the views of every exporter, findings and report."""
     for name in plugins.found(plugins.EXPORTERS):
         exporter = plugins.load(plugins.EXPORTERS, name)()
         if exporter.is_view:
             exporter.export(root, root, options={}, on_event=ignore)
-    write_report([root], workers=plan.site.settings.site.workers)
-    return manifest
+    write_report([root], workers=workers)
