@@ -44,7 +44,9 @@ HEADER = "Pat;Acc;Reader;Date;Lesion;mm;Remark\n"
 
 def an_archive(folder):
     """GOOD-1 and SECOND-1 in the archive, empty folders for exports, and the mapping."""
-    made = a_patient(folder / "archive", "SECOND-1", person=Person(accession_number="B77", study_date="20200401"))
+    made = a_patient(
+        folder / "archive", "SECOND-1", person=Person(accession_number="B77-2020-0401-X", study_date="20200401")
+    )
     (folder / "mint").mkdir()
     (folder / "masks").mkdir()
     (folder / "mint.toml").write_text(MAPPING)
@@ -63,7 +65,7 @@ def test_a_report_reaches_its_case_and_tells_no_name(folder):
     (folder / "mint" / "Muster_Erika.csv").write_text(
         HEADER
         + "GOOD-1;A20200317;Leser, Lena;20.03.2020;Muster L1;14,2;Frau Muster informiert\n"
-        + "SECOND-1;B77;Zweit, Zoe;01.04.2020;2;9,5;\n"
+        + "SECOND-1;B77-2020-0401-X;Zweit, Zoelinde;01.04.2020;2;9,5;\n"
     )
 
     account = account_of(folder, WITH_EXPORTS)
@@ -73,18 +75,28 @@ def test_a_report_reaches_its_case_and_tells_no_name(folder):
     assert ends(account.stages[1].outcomes) == {"used": 2}
     assert {one["value"]: one["time_point"] for one in rows} == {"14.2": "day 3", "9.5": "day 0"}
     assert {(one["unit"], one["concept_code"]) for one in rows} == {("mm", "81827009")}
-    assert {one["reader"] for one in rows} == {names.reader("Leser, Lena"), names.reader("Zweit, Zoe")}
+    assert {one["reader"] for one in rows} == {names.reader("Leser, Lena"), names.reader("Zweit, Zoelinde")}
     assert all(one["tracking_uid"].startswith("2.25.") and one["tracking_id"] == "" for one in rows)
     told = {**files_of(folder / "site" / "datasets"), **files_of(folder / "site" / "runs")}
     told |= files_of(folder / "site" / "work" / "exports")
-    for secret in (b"Muster", b"Leser", b"Zoe", b"GOOD-1", b"A20200317", b"B77", b"informiert", b"2020-03", b"20.03."):
+    for secret in (
+        b"Muster",
+        b"Leser",
+        b"Zoelinde",
+        b"GOOD-1",
+        b"A20200317",
+        b"B77-2020-0401-X",
+        b"informiert",
+        b"2020-03",
+        b"20.03.",
+    ):
         assert not [name for name, data in told.items() if secret in data], secret
 
 
 def test_a_row_goes_to_its_own_patient(folder):
     """Each case holds the findings of its own patient and no other's."""
     an_archive(folder)
-    text = HEADER + "GOOD-1;A20200317;A;17.03.2020;1;14,2;\nSECOND-1;B77;B;01.04.2020;1;9,5;\n"
+    text = HEADER + "GOOD-1;A20200317;A;17.03.2020;1;14,2;\nSECOND-1;B77-2020-0401-X;B;01.04.2020;1;9,5;\n"
     (folder / "mint" / "x.csv").write_text(text)
 
     account_of(folder, WITH_EXPORTS)
@@ -100,7 +112,7 @@ def test_what_does_not_fit_is_set_aside_with_a_code(folder):
     an_archive(folder)
     (folder / "mint" / "x.csv").write_text(
         HEADER
-        + "GOOD-1;B77;A;17.03.2020;1;1,0;\n"
+        + "GOOD-1;B77-2020-0401-X;A;17.03.2020;1;1,0;\n"
         + "GOOD-1;Z1;A;17.03.2020;1;2,0;\n"
         + "GOOD-1;A20200317;A;17.03.2020;1;3.0;\n"
         + "GOOD-1;A20200317;A;17.03.2020;1;4,0;\n"

@@ -3,6 +3,7 @@
 import json
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import ClassVar
 
 import highdicom
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 
 from racoon_data.errors import TruncatedError
 from racoon_data.events import Event
+from racoon_data.files.manifest import load_manifest
 from racoon_data.labels import Annotation, Segment, SegmentMask
+from racoon_data.ports import Exported
 from racoon_data.refs import Match, SeriesRef, StudyRef
 from racoon_data.testing.contracts import (
     AggregatorContract,
@@ -21,6 +24,7 @@ from racoon_data.testing.contracts import (
     SourceContract,
 )
 from racoon_data.testing.makers import a_seg, a_series
+from tests.dataset.makers import a_case, a_dataset
 
 
 class FolderSource:
@@ -62,13 +66,17 @@ class SegByHighdicom:
 
 
 class ListExporter:
-    """Lists the files of a dataset."""
+    """Lists the cases of a dataset."""
 
-    def export(self, dataset):
-        """Write files.json."""
-        names = sorted(path.name for path in dataset.iterdir() if path.name != "files.json")
-        (dataset / "files.json").write_text(json.dumps(names))
-        return dataset / "files.json"
+    is_view = True
+    options: ClassVar = {}
+
+    def export(self, dataset, out, *, options, on_event):
+        """Write cases.json."""
+        names = [case.case_id for case in load_manifest(dataset).cases]
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "cases.json").write_text(json.dumps(names))
+        return Exported(out / "cases.json")
 
 
 class MeanAggregator:
@@ -111,16 +119,15 @@ class TestSegByHighdicom(AnnotationReaderContract):
 
 
 class TestListExporter(ExporterContract):
-    """A list of files is a view."""
+    """A list of cases is a view."""
 
     def exporter(self):
         """Give the exporter."""
         return ListExporter()
 
     def a_dataset(self, folder):
-        """Write a folder with two files."""
-        (folder / "a.json").write_text("{}")
-        (folder / "b.json").write_text("[]")
+        """Write two cases."""
+        a_dataset(folder, [a_case(1), a_case(2)])
         return folder
 
 
@@ -167,16 +174,34 @@ def test_an_exporter_that_touches_data_is_caught(tmp_path):
     class Meddling(ListExporter):
         """Changes a file on the way."""
 
-        def export(self, dataset):
+        def export(self, dataset, out, **given):
             """Append to a file."""
-            (dataset / "a.json").write_text("{ }")
-            return super().export(dataset)
+            with (dataset / "index.csv").open("a") as table:
+                table.write("mine\n")
+            return super().export(dataset, out, **given)
 
     contract = TestListExporter()
     contract.exporter = Meddling
 
     with pytest.raises(AssertionError):
-        contract.test_nothing_else_changes(tmp_path)
+        contract.test_the_dataset_stays_as_it_is(tmp_path)
+
+
+def test_an_exporter_that_writes_elsewhere_is_caught(tmp_path):
+    """A file beside the folder that was asked for breaks the contract."""
+
+    class Astray(ListExporter):
+        """Writes one folder up."""
+
+        def export(self, dataset, out, **given):
+            """Ignore the folder."""
+            return super().export(dataset, out.parent, **given)
+
+    contract = TestListExporter()
+    contract.exporter = Astray
+
+    with pytest.raises(AssertionError):
+        contract.test_something_is_written_where_it_was_asked_for(tmp_path)
 
 
 def test_a_source_that_repeats_itself_is_caught(tmp_path):
