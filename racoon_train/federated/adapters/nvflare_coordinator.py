@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from racoon_data.errors import FederationError, QuorumLostError, SiteLostError
 from racoon_data.files.atomic import write_json, write_text
 from racoon_train.federated.adapters.nvflare_job import write_job
 from racoon_train.federated.adapters.nvflare_kits import COORDINATOR
-from racoon_train.federated.adapters.nvflare_rounds import REGROUP
+from racoon_train.federated.adapters.nvflare_rounds import DEALT, REGROUP
 from racoon_train.federated.contract import scrubbed
 from racoon_train.federated.rounds import last_round
 from racoon_train.job.job import Job, load_job
@@ -79,7 +78,7 @@ class Coordinator:
             wanted = self._quorum
 
     def _once(self, folder: Path, wanted: int) -> str:
-        for name in ("server.json", REGROUP):
+        for name in ("server.json", DEALT, REGROUP):
             (self._out / name).unlink(missing_ok=True)
         try:
             session = new_secure_session(COORDINATOR, str(self._kit), timeout=_CONNECT_S)
@@ -120,7 +119,7 @@ class Coordinator:
                 if self._is_over(session, job_id, waited_s=time.monotonic() - told_s):
                     return said
             else:
-                self._look_for_late_sites(session, meta)
+                self._look_for_late_sites(session)
             time.sleep(_POLL_S)
 
     def _is_over(self, session: Any, job_id: str, *, waited_s: float) -> bool:
@@ -129,11 +128,11 @@ class Coordinator:
             session.abort_job(job_id)
         return waited_s > 2 * _ABORT_S
 
-    def _look_for_late_sites(self, session: Any, meta: Mapping[str, Any]) -> None:
-        here = {client.name for client in session.get_connected_client_list()}
-        dealt = {str(client["name"]) for client in meta.get("job_clients") or []}
-        if dealt and here - dealt:
-            write_text(self._out / REGROUP, "")
+    def _look_for_late_sites(self, session: Any) -> None:
+        if (self._out / DEALT).is_file():
+            here = {client.name for client in session.get_connected_client_list()}
+            if here - set(read_json(self._out / DEALT)["sites"]):
+                write_text(self._out / REGROUP, "")
 
     def _server_says(self) -> str:
         path = self._out / "server.json"

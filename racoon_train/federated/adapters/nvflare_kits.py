@@ -28,6 +28,15 @@ SERVER_CLASSES = (
 )
 SITE_CLASSES = (f"{_HERE}.nvflare_site.SiteExecutor",)
 
+# One log, that of the process we start; FLARE's own five files a participant would be copies of it.
+_LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(name)s %(levelname)s %(message)s"}},
+    "handlers": {"log": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stdout"}},
+    "root": {"level": "INFO", "handlers": ["log"]},
+}
+
 _NOTHING = {"byoc": "none", "server-predeployed-flwr": "none", "shell_commands": "none"}
 _SERVER_RIGHTS = {
     "lead": {"submit_job": "any", "manage_job": "any", "view": "any", "operate": "any", "download_job": "any"}
@@ -168,5 +177,6 @@ def _component(name: str, path: str, args: Mapping[str, Any] | None = None) -> d
 
 
 def _close(kit: Path, resources: Mapping[str, Any], rights: Mapping[str, Any]) -> None:
+    write_json(kit / "local" / "log_config.json", _LOGGING)
     write_json(kit / "local" / "resources.json", dict(resources))
     write_json(kit / "local" / "authorization.json", {"format_version": "1.0", "permissions": dict(rights)})

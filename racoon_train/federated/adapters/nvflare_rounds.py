@@ -30,7 +30,7 @@ from racoon_train.job.job import load_job
 from racoon_train.networks import Weights
 
 Reply = TypeVar("Reply")
-REGROUP = "regroup"
+REGROUP, DEALT = "regroup", "dealt.json"
 
 
 class Rounds(ScatterAndGather):
@@ -73,6 +73,7 @@ class Rounds(ScatterAndGather):
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Run what there is to run and leave ``server.json``: how it ended, as a code."""
+        write_json(self._out / DEALT, {"sites": sorted(client.name for client in self._engine.get_clients())})
         if self._fits(abort_signal, fl_ctx) and not self._plan["only_preflight"]:
             super().control_flow(abort_signal, fl_ctx)
             if last_round(self._out) >= self._job.training.rounds:
