@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -50,13 +50,10 @@ def in_processes(
     crew = (work, preload, memory_mb)
     while waiting:
         done, sent = 0, Sent()
-        with _pool(crew, workers) as pool:
-            try:
-                for bundle in _bundled(pool, waiting, sent, ahead=_AHEAD * workers):
-                    yield from bundle
-                    done += len(bundle)
-            except BrokenProcessPool:
-                pass
+        with suppress(BrokenProcessPool), _pool(crew, workers) as pool:
+            for bundle in _bundled(pool, waiting, sent, ahead=_AHEAD * workers):
+                yield from bundle
+                done += len(bundle)
         if done < len(waiting):
             # Who killed the process is not known: what was under way has another chance, each item alone.
             yield from _one_by_one(crew, waiting[done : sent.count])
@@ -87,15 +84,15 @@ def _one_by_one(crew: _Crew, items: Sequence[Any]) -> Iterator[Any]:
     """Do items in one process, one after the other; whoever kills it now did so alone."""
     waiting = list(items)
     while waiting:
-        with _pool(crew, 1) as pool:
-            try:
+        try:
+            with _pool(crew, 1) as pool:
                 while waiting:
                     ((value,), _) = pool.submit(_do, [waiting[0]]).result()
                     del waiting[0]
                     yield value
-            except BrokenProcessPool:
-                del waiting[0]
-                yield None
+        except BrokenProcessPool:
+            del waiting[0]
+            yield None
 
 
 _works: list[Callable[[Any], Any]] = []
@@ -121,9 +118,16 @@ def _pool(crew: _Crew, workers: int) -> Iterator[ProcessPoolExecutor]:
     context.set_forkserver_preload(["__main__", preload])
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(_ONE_THREAD)
+    others = frozenset(active_children())
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(work, memory_mb))
     try:
         yield pool
+    except BrokenProcessPool:
+        # The executor ends its processes once, when it sees that one is dead. One that was being started at that
+        # moment is missed, and waited for without end.
+        for process in frozenset(active_children()) - others:
+            process.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         for name, value in before.items():

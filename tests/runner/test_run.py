@@ -2,6 +2,8 @@
 
 import os
 import time
+from multiprocessing import active_children
+from threading import Event, Thread
 
 import pytest
 
@@ -66,6 +68,29 @@ def test_a_killed_worker_fails_its_item_alone():
 
     assert [result.value for result in results] == [0, None, 2, 3, 4, 5]
     assert results[1].outcome.code == "worker.killed"
+
+
+def _kill_the_first(ended):
+    """Kill the first worker there is, as soon as it is there."""
+    until = time.monotonic() + 20
+    while not ended.is_set() and time.monotonic() < until:
+        for process in active_children():
+            process.kill()
+            return
+        time.sleep(0.0005)
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_killed_while_the_others_start_stops_nobody():
+    """Whoever dies at that moment, every item is done; a process that was being started is not waited for for ever."""
+    for _ in range(8):
+        ended = Event()
+        killer = Thread(target=_kill_the_first, args=(ended,))
+        killer.start()
+        results = list(run_items("double", ITEMS, work, workers=2))
+        ended.set()
+        killer.join()
+        assert [result.value for result in results] == [0, None, None, None, 8, 10]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
