@@ -44,6 +44,7 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/scan.py
 	$(BIN)/python benchmarks/cache.py
 	$(BIN)/python benchmarks/gpu.py
+	$(BIN)/python benchmarks/harmonize.py
 	$(BIN)/python benchmarks/qc.py
 	if test -e /usr/bin/chromium; then $(BIN)/python benchmarks/report_load.py; fi
 
