@@ -45,6 +45,7 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/cache.py
 	$(BIN)/python benchmarks/gpu.py
 	$(BIN)/python benchmarks/federation_flare.py
+	$(BIN)/python benchmarks/harmonize.py
 	$(BIN)/python benchmarks/qc.py
 	if test -e /usr/bin/chromium; then $(BIN)/python benchmarks/report_load.py; fi
 
