@@ -11,7 +11,7 @@ TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHABLE := $(PYTHON) -c 'import urllib.request as u; u.urlopen("$(TORCH_CPU_INDEX)/torch/", timeout=5)' 2>/dev/null
 CPU_INDEX_OPTION := { command -v nvidia-smi || ! $(REACHABLE); } >/dev/null && true || echo --index-url $(TORCH_CPU_INDEX)
 
-.PHONY: soak survival viewer fuzz hostile demo test check bench faults memory kill-loop conformance schemas docs clean help study
+.PHONY: help demo test check bench study faults memory kill-loop soak conformance qc-peers survival hostile fuzz viewer schemas docs clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -44,6 +44,8 @@ bench: $(READY) ## Run the benchmarks and print their ratios
 	$(BIN)/python benchmarks/scan.py
 	$(BIN)/python benchmarks/cache.py
 	$(BIN)/python benchmarks/gpu.py
+	$(BIN)/python benchmarks/federation_flare.py
+	$(BIN)/python benchmarks/harmonize.py
 	$(BIN)/python benchmarks/qc.py
 	if test -e /usr/bin/chromium; then $(BIN)/python benchmarks/report_load.py; fi
 

@@ -18,7 +18,7 @@ def look(settings: SiteSettings | None) -> Iterator[Check]:
     yield from _torch()
     for package, extra in _ENGINES.items():
         found = _version(package)
-        remedy = "" if found else f"pip install 'racoon[{extra}]', to train with it"
+        remedy = "" if found else f"in racoon's folder: pip install '.[{extra}]', to train with it"
         yield Check(
             f"engine {extra}", "good" if found else "limited", f"{package} {found or 'is not installed'}", remedy
         )
@@ -35,7 +35,9 @@ def _version(package: str) -> str:
 
 def _torch() -> Iterator[Check]:
     if not _version("torch"):
-        yield Check("torch", "limited", "torch is not installed", "pip install 'racoon[train]', to train")
+        yield Check(
+            "torch", "limited", "torch is not installed", "in racoon's folder: pip install '.[train]', to train"
+        )
         return
     import torch
 

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -21,26 +20,11 @@ from racoon_train.job.job import Job
 from racoon_train.optimizer import AdamW
 
 Probabilities = npt.NDArray[np.float32]
+OnStep = Callable[[int, float], None]
 _SMOOTH = 1e-5
 _SLICES_AT_ONCE = 16
 _WINDOWS_AT_ONCE = 2
 THREADS_VARIABLE = "RACOON_THREADS"
-
-
-@dataclass(frozen=True, slots=True)
-class Hooks:
-    """What may be added to a step.
-
-    Attributes:
-        extra_loss: Gives a scalar tensor from the network that is added to the loss, such as FedProx's pull.
-        on_step: Called after each step with the number of the next step and the step's loss.
-    """
-
-    extra_loss: Callable[[Any], Any] | None = None
-    on_step: Callable[[int, float], None] | None = None
-
-
-NO_HOOKS = Hooks()
 
 
 def device() -> Any:
@@ -131,7 +115,7 @@ def precision_of(job: Job, where: Any) -> str:
 
 
 def train_steps(
-    network: Any, optimizer: AdamW, stream: Iterator[Batch], job: Job, *, first_step: int, hooks: Hooks = NO_HOOKS
+    network: Any, optimizer: AdamW, stream: Iterator[Batch], job: Job, *, first_step: int, on_step: OnStep | None = None
 ) -> list[float]:
     """Train to the end of the round.
 
@@ -141,7 +125,7 @@ def train_steps(
         stream: Batches.
         job: Steps, schedule, precision.
         first_step: Global number of the first step; within a round, what is left of it is trained.
-        hooks: What is added to each step.
+        on_step: Called after each step with the number of the next step and the step's loss.
 
     Returns:
         Loss of every step.
@@ -153,13 +137,13 @@ def train_steps(
     losses: list[float] = []
     last = first_step - first_step % job.training.local_steps + job.training.local_steps
     for step in range(first_step, last):
-        losses.append(_step(network, optimizer, next(stream), job, step, hooks))
-        if hooks.on_step:
-            hooks.on_step(step + 1, losses[-1])
+        losses.append(_step(network, optimizer, next(stream), job, step))
+        if on_step:
+            on_step(step + 1, losses[-1])
     return losses
 
 
-def _step(network: Any, optimizer: AdamW, batch: Batch, job: Job, step: int, hooks: Hooks) -> float:
+def _step(network: Any, optimizer: AdamW, batch: Batch, job: Job, step: int) -> float:
     import torch
 
     where = next(network.parameters()).device
@@ -171,8 +155,6 @@ def _step(network: Any, optimizer: AdamW, batch: Batch, job: Job, step: int, hoo
     value = float(loss.detach())
     if not math.isfinite(value):
         raise DivergedError(f"the loss is not finite at step {step}", hint="lower the learning rate, look at the data")
-    if hooks.extra_loss:
-        loss = loss + hooks.extra_loss(network)
     scale = optimizer.scaler.scale if precision == "fp16" else 1.0
     (loss * scale if scale != 1.0 else loss).backward()
     if precision == "fp16" and not optimizer.scaler.unscale(network):

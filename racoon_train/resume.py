@@ -57,12 +57,12 @@ class RoundPlan:
     Attributes:
         number: The round, counted from 1.
         home: Folder for its progress.
-        hooks: What is added to each step; ``on_step`` is called after the progress is written.
+        on_step: Called after each step, once its progress is written, with the next step and the loss.
     """
 
     number: int
     home: Path
-    hooks: engine.Hooks = engine.NO_HOOKS
+    on_step: engine.OnStep | None = None
 
 
 def train_round(
@@ -75,7 +75,7 @@ def train_round(
         optimizer: Its optimizer, as the last round left it.
         stream: Gives the round's batches from a number on.
         job: Steps and schedule; ``checkpoint_steps`` says how often progress is written.
-        plan: Round, folder and hooks.
+        plan: Round, folder and listener.
 
     Returns:
         Loss of every step of the round, those before the interruption too.
@@ -94,12 +94,11 @@ def train_round(
         losses.append(loss)
         if every and len(losses) % every == 0 and len(losses) < job.training.local_steps:
             write(network, optimizer, job, plan, start=start, losses=losses)
-        if plan.hooks.on_step:
-            plan.hooks.on_step(step, loss)
+        if plan.on_step:
+            plan.on_step(step, loss)
 
     if len(losses) < job.training.local_steps:
-        hooks = engine.Hooks(plan.hooks.extra_loss, on_step)
-        engine.train_steps(network, optimizer, stream(len(losses)), job, first_step=first, hooks=hooks)
+        engine.train_steps(network, optimizer, stream(len(losses)), job, first_step=first, on_step=on_step)
     forget(plan.home)
     return losses
 

@@ -184,12 +184,6 @@ def _clock_of(home: Path) -> dict[str, float]:
     return {arm: float(seconds) for arm, seconds in read_json(path).items()} if path.is_file() else {}
 
 
-def pooled_model(job: Job, datasets: Mapping[str, Path], out: Path, *, on_event: OnEvent = ignore) -> Path:
-    """Train on all data in one place; only where that is allowed."""
-    sites = [join(alias, root, job, out / "federated") for alias, root in sorted(datasets.items())]
-    return train_pooled(sites, out / "pooled", on_event=on_event)
-
-
 @contextmanager
 def _timed(clock: dict[str, float], arm: str) -> Iterator[None]:
     """Note the seconds an arm takes."""

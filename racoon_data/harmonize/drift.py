@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from racoon_data.errors import LabelDriftError
 from racoon_data.geometry import Geometry
-from racoon_data.grid.boxes import boxes_of, cut
+from racoon_data.grid.boxes import Box, boxes_of, cut
 from racoon_data.grid.components import components, volumes_ml
 from racoon_data.grid.resample import resample_labels
 from racoon_data.labels import BACKGROUND, IGNORE, LabelMap
@@ -41,17 +41,20 @@ def settle_labels(
         ``lesions``: millilitres before and after of the largest ones, as they were carried over by themselves.
     """
     array = after.array.copy()
-    values = sorted({int(value) for value in np.unique(before.array)} - {BACKGROUND, IGNORE})
-    rows = [_of_label(value, before, array, target=after.geometry, how=(interpolation, keep)) for value in values]
+    boxes = boxes_of(before.array)
+    how, values = (interpolation, keep), sorted(set(boxes) - {BACKGROUND, IGNORE})
+    rows = [_of_label(value, before, array, box=boxes[value], target=after.geometry, how=how) for value in values]
     return replace(after, array=array), rows
 
 
 def _of_label(
-    value: int, before: LabelMap, array: npt.NDArray[np.uint8], *, target: Geometry, how: tuple[str, bool]
+    value: int, before: LabelMap, array: npt.NDArray[np.uint8], *, box: Box, target: Geometry, how: tuple[str, bool]
 ) -> dict[str, object]:
     interpolation, keep = how
-    numbered = components(before.array == value)
-    sizes = np.array(volumes_ml(numbered, voxel_ml=before.geometry.voxel_ml))
+    inside = components(np.ascontiguousarray(cut(before.array, box) == value))
+    sizes = np.array(volumes_ml(inside, voxel_ml=before.geometry.voxel_ml))
+    numbered = np.zeros(before.array.shape, dtype=inside.dtype)
+    cut(numbered, box)[...] = inside
     carried = resample_labels(numbered, before.geometry, target, interpolation=interpolation)
     reached = np.bincount(carried.ravel(), minlength=len(sizes) + 1)[1:] * target.voxel_ml
     gone = [int(number) for number in np.flatnonzero(reached == 0) + 1]

@@ -59,8 +59,11 @@ def break_off(association: Any, *, claim_giant: bool = False) -> None:
         association: Whose connection.
         claim_giant: First send the head of a data PDU that claims 4 GiB.
     """
+    connection: Any = getattr(association.dul.socket, "socket", None)
     with suppress(OSError, AttributeError):
         if claim_giant:
-            association.dul.socket.socket.sendall(_GIANT_PDU)
-        association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+            connection.sendall(_GIANT_PDU)
+        connection.shutdown(socket.SHUT_RDWR)
     association.kill()
+    if connection is not None:
+        connection.close()  # pynetdicom closes only what is still connected

@@ -25,6 +25,7 @@ from racoon_data.grid.places import place_rows
 from racoon_data.harmonize.harmonize import harmonize
 from racoon_data.harmonize.label_mapping import Mapped, MapRules, map_annotations
 from racoon_data.harmonize.recipe import Recipe, map_rules
+from racoon_data.harmonize.steps import map_step, step
 from racoon_data.labels import Annotation, LabelSchema
 from racoon_data.pipeline.propose import CaseItem
 from racoon_data.qc.checks import check_case
@@ -125,6 +126,7 @@ def read_case(item: CaseItem, order: Order) -> Case:
     outlined = tuple(one for one in annotations if one.masks and one.kind != "sr")
     _refuse_half_read(outlined)
     mapped = _labels(outlined, order, _label_grid(outlined, channels))
+    mapping = (map_step(order.schema, order.map_rules),) if mapped else ()
     return Case(
         ref=item.ref,
         patient=item.patient,
@@ -135,7 +137,7 @@ def read_case(item: CaseItem, order: Order) -> Case:
         relative_day=item.relative_day,
         sources=tuple(one.source for one in annotations),
         unmapped=mapped.unmapped if mapped else (),
-        steps=(*(step for _, steps in read for step in steps), *_notes(annotations), *_places(mapped)),
+        steps=(*(done for _, steps in read for done in steps), *_notes(annotations), *_places(mapped), *mapping),
     )
 
 
@@ -154,7 +156,7 @@ def _refuse_half_read(annotations: Sequence[Annotation]) -> None:
 def _notes(annotations: Sequence[Annotation]) -> tuple[dict[str, object], ...]:
     """Carry what was repaired or dropped while reading into the sidecar."""
     return tuple(
-        {"step": "read", "source": one.source.sop_uid, "note": note} for one in annotations for note in one.remarks
+        step("read", "pydicom", source=one.source.sop_uid, note=note) for one in annotations for note in one.remarks
     )
 
 
@@ -165,7 +167,7 @@ def _places(mapped: Mapped | None) -> tuple[dict[str, object], ...]:
     grid = mapped.label_map.geometry
     spacing_mm = [round(mm, 6) for mm in grid.spacing_mm]
     rows = [{**row, "spacing_mm": spacing_mm} for row in place_rows(mapped.label_map.array, grid)]
-    return ({"step": "label_places", "labels": rows},) if rows else ()
+    return (step("label_places", labels=rows),) if rows else ()
 
 
 def _channel(name: str, series: Series, recipe: Recipe) -> tuple[Channel, list[dict[str, object]]]:
@@ -176,9 +178,9 @@ def _channel(name: str, series: Series, recipe: Recipe) -> tuple[Channel, list[d
         if recipe.pet_values == "suv" and series.acquisition.modality == "PT":
             suv = suv_of(series)
             series = with_suv(series, suv)
-            steps.append({"step": "suv", "source": uid, **suv.facts})
+            steps.append(step("suv", "pydicom", source=uid, **suv.facts))
         stacked = stack_stored(series)
-        steps += [{"step": "stack", "source": uid, "note": note} for note in stacked.decisions]
+        steps += [step("stack", "pydicom", source=uid, note=note) for note in stacked.decisions]
         return Channel(name, stacked.volume, series.ref, series.acquisition, series.sop_uids), steps
 
 

@@ -17,7 +17,7 @@ from racoon_data.harmonize.coverage import segment_of
 from racoon_data.harmonize.fuse import SINGLE
 from racoon_data.harmonize.label_mapping import map_annotations
 from racoon_data.harmonize.recipe import Recipe, map_rules
-from racoon_data.harmonize.steps import step
+from racoon_data.harmonize.steps import map_step, step
 from racoon_data.labels import IGNORE, Annotation, LabelMap, SegmentMask
 from racoon_data.refs import CaseRef, InstanceRef, SeriesRef
 from racoon_data.volumes import Volume
@@ -113,8 +113,10 @@ def _fused_anew(case: Case, manifest: Manifest, sidecar: CaseSidecar, recipe: Re
     by_reader = sidecar.label.annotated_by_reader if sidecar.label else {}
     rules = map_rules(recipe, annotated=manifest.annotated_labels, annotated_by=by_reader)
     grid = case.channels[0].volume.geometry
-    mapped = map_annotations(case.annotations, manifest.label_schema.to_schema(), geometry=grid, rules=rules)
-    return replace(case, label_map=mapped.label_map, unmapped=mapped.unmapped)
+    schema = manifest.label_schema.to_schema()
+    mapped = map_annotations(case.annotations, schema, geometry=grid, rules=rules)
+    steps = (*case.steps, map_step(schema, rules))
+    return replace(case, label_map=mapped.label_map, unmapped=mapped.unmapped, steps=steps)
 
 
 def _label_map(root: Path, manifest: Manifest, record: CaseRecord, sidecar: CaseSidecar) -> LabelMap | None:

@@ -112,12 +112,13 @@ def _export_case(work: _Work, out: Path, case: CaseRecord) -> dict[str, Any]:
         NothingMatchedError: Its series is not among the images.
     """
     if case.label is None:
-        raise NoAnnotationError("the case has no label map")
+        raise NoAnnotationError("the case has no label map", hint="only labelled cases become an object")
     array, geometry = read_nifti(work.dataset / case.label)
     if work.manifest.ignore_value is not None:
         array = np.where(array == work.manifest.ignore_value, IGNORE, array).astype(np.uint8)
     if not np.isin(array, (0, IGNORE), invert=True).any():
-        raise NoAnnotationError("nothing is labelled: an object without a segment cannot be written")
+        hint = "an object without a segment cannot be written; the label map itself says that nothing is there"
+        raise NoAnnotationError("nothing is labelled", hint=hint)
     sidecar = load_sidecar(work.dataset / case.sidecar)
     with about(CaseRef(case.case_id)):
         drawing = drawing_of(array, geometry, work.manifest.label_schema.to_schema())

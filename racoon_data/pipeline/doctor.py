@@ -24,12 +24,12 @@ from racoon_data.site.lock import holder_of
 from racoon_data.site.paths import Site
 
 _LITTLE_FREE, _TOO_LITTLE_FREE = 20e9, 1e9
-_CODECS: dict[str, tuple[str, Verdict]] = {
-    "pylibjpeg": ("JPEG", "bad"),
-    "openjpeg": ("JPEG 2000", "bad"),
-    "rle": ("RLE", "bad"),
-    "jpeg_ls": ("JPEG-LS", "bad"),
-    "gdcm": ("a second decoder for damaged streams", "limited"),
+_CODECS: dict[str, tuple[str, str, Verdict]] = {
+    "pylibjpeg": ("pylibjpeg", "JPEG", "bad"),
+    "openjpeg": ("pylibjpeg-openjpeg", "JPEG 2000", "bad"),
+    "rle": ("pylibjpeg-rle", "RLE", "bad"),
+    "jpeg_ls": ("pyjpegls", "JPEG-LS", "bad"),
+    "gdcm": ("python-gdcm", "a second decoder for damaged streams", "limited"),
 }
 _NOT_SYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
 
@@ -70,12 +70,11 @@ def _python() -> Check:
 
 
 def _codecs() -> Iterator[Check]:
-    for module, (what, without) in _CODECS.items():
+    for module, (package, what, without) in _CODECS.items():
         if find_spec(module) is not None:
             yield Check(f"codec {module}", "good", f"reads {what}")
         else:
-            extra = "racoon[codecs]" if module == "gdcm" else "racoon"
-            yield Check(f"codec {module}", without, f"{what} is missing", f"pip install '{extra}'")
+            yield Check(f"codec {module}", without, f"{what} is missing", f"pip install {package}")
 
 
 def _clock() -> Check:

@@ -12,7 +12,7 @@ from racoon_train.checkpoints import Model, save_model, save_weights
 from racoon_train.data.loaders import Batch
 from racoon_train.federated.contract import SiteClient
 from racoon_train.federated.rounds import RoundLog, round_file
-from racoon_train.networks import initial_weights, network_of, set_weights, weights_of
+from racoon_train.networks import network_of, weights_of
 from racoon_train.optimizer import AdamW
 
 
@@ -31,7 +31,6 @@ def train_pooled(sites: Sequence[SiteClient], out: Path, *, on_event: OnEvent = 
     longer = job.longer(len(sites))
     engine.be_a_good_neighbour()
     network = network_of(job).to(engine.device())
-    set_weights(network, initial_weights(job))
     optimizer = AdamW(network, weight_decay=job.training.weight_decay)
     log = RoundLog(out)
     for round_ in range(1, job.training.rounds + 1):

@@ -55,7 +55,7 @@ def _need(aggregator: str) -> None:
     needed = ["torch", "monai", *(["flwr"] if aggregator == "flower" else [])]
     if missing := [name for name in needed if find_spec(name) is None]:
         message = f"the demo trains, and {', '.join(missing)} is not installed"
-        raise MissingExtraError(message, hint="pip install 'racoon[flower]'")
+        raise MissingExtraError(message, hint="in racoon's folder: pip install '.[flower]'")
     plugins.load(plugins.AGGREGATORS, aggregator)
 
 

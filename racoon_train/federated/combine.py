@@ -103,7 +103,9 @@ def combiner_of(job: Job) -> Combiner:
     inner: Combiner = MeanCombiner()
     if job.rules.strategy.name not in ("fedavg", "fedprox"):
         if find_spec("flwr") is None:
-            raise MissingExtraError("this strategy comes from Flower", hint="pip install 'racoon[flower]'")
+            raise MissingExtraError(
+                "this strategy comes from Flower", hint="in racoon's folder: pip install '.[flower]'"
+            )
         from racoon_train.federated.adapters.flower_strategies import StrategyCombiner
 
         inner = StrategyCombiner(job)

@@ -23,7 +23,7 @@ from racoon_train.federated.guards import check_weights
 from racoon_train.federated.update import Update
 from racoon_train.fingerprint.document import Fingerprint
 from racoon_train.job.job import Job, job_from
-from racoon_train.networks import Weights, initial_weights, network_of, set_weights, weights_of
+from racoon_train.networks import Weights, network_of, set_weights, weights_of
 from racoon_train.optimizer import AdamW
 from racoon_train.privacy.accounting import check_budget, spent
 
@@ -73,10 +73,11 @@ class SiteClient:
         """
         from racoon_train import checkpoints, engine
 
-        check_weights(weights, initial_weights(self.job), max_norm_ratio=self.job.rules.max_norm_ratio**2)
+        network = network_of(self.job)
+        check_weights(weights, weights_of(network), max_norm_ratio=self.job.rules.max_norm_ratio**2)
         cases = self.cases("train")
         engine.be_a_good_neighbour()
-        network = network_of(self.job).to(engine.device())
+        network.to(engine.device())
         set_weights(network, weights)
         optimizer = AdamW(network, weight_decay=self.job.training.weight_decay)
         kept = [path for path in self._optimizer_files() if path.name < _optimizer_name(round_)]

@@ -37,7 +37,9 @@ def spent(job: Job, rounds: int) -> Spent | None:
     try:
         from opacus.accountants import RDPAccountant
     except ImportError as error:
-        raise MissingExtraError("private training needs Opacus", hint="pip install 'racoon[privacy]'") from error
+        raise MissingExtraError(
+            "private training needs Opacus", hint="in racoon's folder: pip install '.[privacy]'"
+        ) from error
     accountant = RDPAccountant()
     accountant.history = [(private.noise_multiplier, private.sample_rate, rounds * job.training.local_steps)]
     with warnings.catch_warnings():  # Opacus warns where its range of orders ends; the bound holds all the same

@@ -5,7 +5,8 @@ import pickle
 import pytest
 
 from racoon_data.errors import SettingsError
-from racoon_data.harmonize.recipe import Recipe, recipe_from
+from racoon_data.harmonize.recipe import Recipe, load_recipe, recipe_from
+from tests.house.code import ROOT
 
 FULL = {
     "orientation": "LPS",
@@ -92,3 +93,14 @@ def test_recipes_do_not_change():
     """A recipe is frozen."""
     with pytest.raises(ValueError, match="frozen"):
         Recipe().orientation = "LPS"  # type: ignore[misc]
+
+
+def test_the_example_names_every_key_and_says_which_are_not_defaults():
+    """The recipe in examples/ is one; no key is missing, and each line tells the truth about defaults."""
+    path = ROOT / "examples" / "recipe.toml"
+    recipe, plain = load_recipe(path).to_json(), Recipe().to_json()
+    lines = {line.split(" = ")[0]: line for line in path.read_text(encoding="utf-8").splitlines() if " = " in line}
+
+    for key in set(plain) - {"intensity"}:
+        assert ("default" in lines[key]) == (recipe[key] != plain[key]), key
+    assert [step["kind"] for step in recipe["intensity"]] == ["clip", "n4", "zscore"]

@@ -106,3 +106,5 @@ def test_quality_control_accuses_nobody(walked):
     assert {issue.code for issue in read_issues(root)} <= {"label.lesion_lost"}
     for _, sidecar, _ in cases_of(walked):
         assert [step["step"] for step in sidecar.steps].count("label_places") == 1
+        assert all(step["software"]["racoon"] for step in sidecar.steps)
+        assert "map" in {step["step"] for step in sidecar.steps}

@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import pytest
 from pydicom import dcmread
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
 
 from racoon_data.errors import PacsCappedError, PacsEndlessError, PacsError, SettingsError
 from racoon_data.faults import FaultPlan, read_faults
 from racoon_data.pacs import complete
 from racoon_data.pacs.find import find
+from racoon_data.pacs.requests import break_off
 from racoon_data.pacs.retrieve import retrieve
 from racoon_data.refs import Query
 from racoon_data.site.ledger import InstanceState, Verdict
@@ -156,3 +159,15 @@ def test_a_cap_and_a_refusal_are_errors(pacs):
     pacs.faults = FaultPlan(close_queries=True)
     with pytest.raises(PacsError):
         list(find(pacs.node(), Query()))
+
+
+def test_a_connection_that_breaks_off_is_closed(pacs):
+    """No socket is left open behind a fault, whatever pynetdicom still holds."""
+    entity = AE()
+    entity.add_requested_context(Verification)
+    association = entity.associate(pacs.host, pacs.port, ae_title=pacs.ae_title)
+    connection = association.dul.socket.socket
+
+    break_off(association)
+
+    assert connection.fileno() == -1

@@ -116,6 +116,20 @@ def test_endless_pages_end(web):
     assert web.served == 2
 
 
+def test_pages_that_go_on_until_the_deadline_are_endless():
+    """A service that always has another new page is left at our own deadline, with the code C-FIND has for it."""
+
+    def always_more(handler):
+        offset = int(handler.path.rpartition("offset=")[2])
+        rows = [{"0020000D": {"vr": "UI", "Value": [f"1.2.{offset + number}"]}} for number in range(3)]
+        return 200, {}, json.dumps(rows).encode()
+
+    with a_server(always_more) as url, pytest.raises(PacsEndlessError, match=r"within 0\.2 s") as caught:
+        list(find(node_at(url, deadline_s=0.2), Query()))
+
+    assert "deadline_s" in caught.value.hint
+
+
 @pytest.mark.parametrize("query", [Query("PLANET"), Query("STUDY", {"NoSuchKeyword": "1"})])
 def test_a_query_that_makes_no_sense_is_a_settings_error(web, query):
     """Levels and keywords are checked before anybody is asked."""

@@ -101,6 +101,8 @@ def test_readers_are_fused_anew_where_the_recipe_says_so(source, tmp_path):
     assert np.array_equal(label == 1, first & second)
     assert (label[(first ^ second) & (label != 2)] == 4).all()
     assert not (read_nifti(tmp_path / "out" / new.cases[0].label)[0] == 4).any()
+    (step,) = [step for step in load_sidecar(tmp_path / "out" / new.cases[2].sidecar).steps if step["step"] == "map"]
+    assert (step["fuse"], step["undecided"], step["software"]["racoon"] != "") == ("majority", "ignore", True)
 
 
 def test_the_plan_says_what_would_be_refused(source, tmp_path):

@@ -10,9 +10,10 @@ from racoon_data.errors import PayloadError
 from racoon_train import engine
 from racoon_train.data.loaders import Batch
 from racoon_train.data.transforms import augmentation
+from racoon_train.federated.corrections import Corrected, proximal
 from racoon_train.job.job import Job
 from racoon_train.job.network import NetworkSettings
-from racoon_train.networks import build_network, initial_weights, network_of, set_weights
+from racoon_train.networks import build_network, initial_weights, network_of, set_weights, weights_of
 from racoon_train.optimizer import AdamW, LossScaler
 from tests.train.makers import a_job
 
@@ -163,20 +164,16 @@ def test_an_optimizer_takes_no_state_of_another_network():
     assert again.scaler.scale == 8.0
 
 
-def test_an_extra_loss_pulls():
-    """FedProx's term is three lines: with a strong pull, weights stay nearer to where they began."""
+def test_a_correction_pulls():
+    """FedProx's pull: where it is strong, weights stay nearer to where they began."""
     job = job_of("unet2d", learning_rate=0.05)
     moved = []
     for strength in (0.0, 100.0):
         network = network_of(job)
         start = [parameter.detach().clone() for parameter in network.parameters()]
-
-        def pull(net, strength=strength, start=start):
-            return strength * sum(((p - s) ** 2).sum() for p, s in zip(net.parameters(), start, strict=True))
-
-        optimizer = AdamW(network, weight_decay=0.0)
-        batches = iter([a_batch(2)] * 3)
-        engine.train_steps(network, optimizer, batches, job, first_step=0, hooks=engine.Hooks(extra_loss=pull))
+        pull = proximal(weights_of(network), strength)
+        optimizer = Corrected(AdamW(network, weight_decay=0.0), network, pull)
+        engine.train_steps(network, optimizer, iter([a_batch(2)] * 3), job, first_step=0)
         pairs = zip(network.parameters(), start, strict=True)
         moved.append(sum(float(((p.detach() - s) ** 2).sum()) for p, s in pairs))
 

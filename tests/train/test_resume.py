@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from racoon_data.errors import DivergedError
-from racoon_train.engine import Hooks
 from racoon_train.federated.contract import join
 from racoon_train.job.job import Job
 from racoon_train.networks import initial_weights, network_of, set_weights, weights_of
@@ -44,7 +43,7 @@ def one_round(site, home, *, die_at: int = 0, start=None):
         if step == die_at:
             raise Killed
 
-    plan = RoundPlan(1, home, Hooks(on_step=on_step))
+    plan = RoundPlan(1, home, on_step)
     optimizer = AdamW(network, weight_decay=0.01)
     losses = train_round(network, optimizer, lambda first: site.stream(cases, 1, first), site.job, plan)
     return weights_of(network), optimizer.arrays(), losses, steps

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from racoon_data.documents import parse_json
-from racoon_data.errors import PacsEndlessError, PacsProtocolError, PacsTimeoutError, SettingsError, about
+from racoon_data.errors import PacsEndlessError, PacsProtocolError, SettingsError, about
 from racoon_data.events import OnEvent, ignore
 from racoon_data.pacs.complete import Completer
 from racoon_data.pacs.filters import RETURN_KEYS
@@ -45,7 +45,7 @@ def find(node: WebNode, query: Query, *, on_event: OnEvent = ignore) -> Iterator
     Raises:
         SettingsError: The level or a keyword does not exist.
         PacsCappedError: The service cut its answer off, and nothing proves that all of it is here.
-        PacsEndlessError: It hands out the same page again and again.
+        PacsEndlessError: It hands out the same page again and again, or page after page until the deadline.
         PacsError: It cannot be asked; the message says why.
     """
     yield from _found(node, query, [query.filters], on_event)
@@ -136,8 +136,9 @@ def _pages(session: Session, level: str, filters: Mapping[str, str], query: Quer
             return
         before, offset = text, offset + len(rows)
         if time.monotonic() > until:
-            hint = "raise deadline_s of the node, or narrow the query"
-            raise PacsTimeoutError(f"the query did not end within {node.deadline_s:g} s", ref=node, hint=hint)
+            hint = "narrow the query, or raise deadline_s of the node"
+            message = f"QIDO-RS: the service did not end its answer within {node.deadline_s:g} s"
+            raise PacsEndlessError(message, ref=node, hint=hint)
 
 
 def _page(session: Session, url: str) -> tuple[list[Mapping[str, Any]], str]:

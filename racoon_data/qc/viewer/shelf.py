@@ -22,6 +22,7 @@ from racoon_data.site.reviews import LONGEST_COMMENT, Review, ReviewVerdict, add
 from racoon_data.volumes import Volume
 
 _PICTURES_KEPT = 4000
+_AGAIN = "copy or build the dataset again; racoon dataset check names every file that changed"
 
 
 class AbsentError(Exception):
@@ -190,9 +191,9 @@ class Shelf:
             if key not in self._whole and sha256_of(path) == sha256:
                 self._whole.add(key)
         except OSError as error:
-            raise DamagedDatasetError("a file of the case is missing", ref=FileRef(path.name)) from error
+            raise DamagedDatasetError("a file of the case is missing", ref=FileRef(path.name), hint=_AGAIN) from error
         if key not in self._whole:
-            raise DamagedDatasetError("the file is not the one that was written", ref=FileRef(path.name))
+            raise DamagedDatasetError("the file is not the one that was written", ref=FileRef(path.name), hint=_AGAIN)
 
 
 def _labels(manifest: Manifest) -> list[dict[str, Any]]:

@@ -68,4 +68,4 @@ def require_flower() -> None:
     from importlib.util import find_spec
 
     if find_spec("flwr") is None:
-        raise MissingExtraError("Flower is not installed", hint="pip install 'racoon[flower]'")
+        raise MissingExtraError("Flower is not installed", hint="in racoon's folder: pip install '.[flower]'")

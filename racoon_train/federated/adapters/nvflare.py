@@ -54,7 +54,7 @@ def require_nvflare(job: Job) -> None:
     from importlib.util import find_spec
 
     if find_spec("nvflare") is None:
-        raise MissingExtraError("NVIDIA FLARE is not installed", hint="pip install 'racoon[nvflare]'")
+        raise MissingExtraError("NVIDIA FLARE is not installed", hint="in racoon's folder: pip install '.[nvflare]'")
     from racoon_train.federated.adapters.nvflare_strategies import require_strategy
 
     require_strategy(job)
